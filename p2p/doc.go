@@ -1,0 +1,38 @@
+// Package p2p is the mesh as one node sees it: a single libp2p host, the peers
+// that it knows, and the ways to talk to them.
+//
+//	id, err := p2p.LoadIdentity(filepath.Join(home, "identity.key"))
+//	key, err := p2p.LoadSwarmKey(filepath.Join(home, "swarm.key"))
+//	m, err := p2p.New(p2p.Config{Identity: id, SwarmKey: &key, Listen: addrs}, log)
+//	defer m.Close()         // says goodbye, then closes the host
+//	go m.Run(ctx)           // finds peers and watches them until ctx ends
+//	for _, p := range m.Roster().Peers() { … }
+//
+// # Two kinds of swarm
+//
+// With a [SwarmKey] the swarm is private: every connection is encrypted with
+// that key before a byte of libp2p is spoken, so that a machine without it
+// learns nothing and sends nothing. Such a swarm uses TCP only, and no service
+// outside of it: no public bootstrap peer, relay, address probe or discovery on
+// the local network. Without a key the swarm is open.
+//
+// A newcomer gets the key from any member by [Ask] and [Admit], with a token
+// that every member can make and check and that none has to store.
+//
+// # What is promised
+//
+//   - A peer's ID is proved by its connection, or by its signature on gossip;
+//     nothing here reads it from a message's body.
+//   - [Roster] lists live peers. A process that ended is taken out at once (it
+//     said goodbye, refuses connections, or came back with a new boot ID); one
+//     that merely does not answer stays until it was silent for Config.Silence.
+//   - [Topic] and [Post] are best effort: what they carry can be lost, and Topic
+//     may reorder and repeat. Send again until answered.
+//   - All queues and messages are bounded, whatever a peer does.
+//
+// What not to assume: that two nodes have the same roster at one instant, that a
+// peer in the roster is connected now, or that a peer's labels are true.
+//
+// The same host serves an embedded IPFS node ([Mesh.Host], [Mesh.Routing]);
+// the Mesh owns it and closes it.
+package p2p
