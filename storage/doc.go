@@ -1,0 +1,39 @@
+// Package storage keeps files and folders by the hash of their content and
+// fetches them from peers: an embedded Kubo (IPFS) node as a store.
+//
+//	s, err := storage.Open(ctx, storage.Config{Dir: dir, Host: h, Routing: dht}, log)
+//	go s.Run(ctx)                                  // announces what is pinned
+//	cid, size, err := s.Put(ctx, "books")          // keep a folder
+//	err = s.Fetch(ctx, "ipfs://"+cid, "copy")      // on any peer
+//	err = s.Close()
+//
+// # What it promises
+//
+// A [Store.Put], [Store.Add] or [Store.Pin] that returned without error is on
+// disk, synced, and stays across restarts until [Store.Unpin]. What
+// [Store.Fetch] writes is exactly what the CID names: every block is checked
+// against its hash when it comes in and again when it is read from disk. A
+// fetch either writes the whole of it or leaves nothing behind.
+//
+// The content alone makes the CID: names, bytes, folders and symbolic links.
+// Times, owners and permissions are not kept, so that two runs of the same
+// program give the same CID. CIDs are those of the UnixFS profile
+// unixfs-v1-2025 (CIDv1, SHA-256, raw leaves, chunks of 1 MiB).
+//
+// # What not to assume
+//
+// Blocks that nobody pinned (those of a Fetch) stay too for now, as nothing
+// collects garbage yet. Sizes of folders are those of their blocks: a little
+// more than the sum of the files. A link in a folder is kept as a link and is
+// never followed, neither on the way in nor on the way out; where it points is
+// for the reader to check. Nothing bounds the size of what a CID names: a
+// caller that fetches for a stranger bounds the disk that it writes to.
+//
+// # How it is put together
+//
+// The caller owns the libp2p host and the routing (one host serves the mesh
+// and IPFS); [Store.Close] leaves both running. On them stand the parts of
+// Kubo that a store needs, joined as Kubo joins them: blockstore, Bitswap,
+// block service, pinner. See newKubo for why these and not the whole of it,
+// and openRepo for what is on disk.
+package storage

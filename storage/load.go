@@ -1,0 +1,194 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ipfs/boxo/ipld/merkledag"
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"go.uber.org/zap"
+)
+
+const (
+	// inFlight blocks of up to 1 MiB are asked for at a time. Bitswap gathers
+	// wants for 20 ms before it sends, so that few in flight means slow.
+	inFlight = 64
+	// maxProviders that are dialled for one fetch, and how long the fetch waits
+	// for the first of them to answer.
+	maxProviders = 8
+	dialWait     = 5 * time.Second
+)
+
+// load brings everything that a reference names onto this disk and returns its
+// root.
+func (s *Store) load(ctx context.Context, r Ref, providers []peer.AddrInfo) (ipld.Node, error) {
+	defer s.dial(ctx, providers)()
+	l := s.newLoader(ctx, r)
+	defer l.stop()
+	nd, err := find(l.ctx, l, r)
+	if err == nil {
+		err = l.rest(nd.Cid())
+	}
+	return nd, l.explain(err)
+}
+
+// dial connects to the providers and returns as soon as the first of them is
+// connected, none of them could be, or dialWait is over. The function that it
+// returns ends the other attempts.
+func (s *Store) dial(ctx context.Context, providers []peer.AddrInfo) (stop func()) {
+	providers = providers[:min(len(providers), maxProviders)]
+	if len(providers) == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	first, cancelFirst := context.WithTimeout(ctx, dialWait)
+	var dials sync.WaitGroup
+	for _, p := range providers {
+		dials.Go(func() {
+			if p.ID == s.host.ID() {
+				return
+			}
+			if err := s.host.Connect(ctx, p); err != nil {
+				s.log.Debug("a provider that was named could not be reached", zap.Stringer("peer", p.ID), zap.Error(err))
+				return
+			}
+			cancelFirst()
+		})
+	}
+	all := make(chan struct{})
+	go func() {
+		dials.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-first.Done():
+	}
+	return func() {
+		cancel()
+		cancelFirst()
+		<-all
+	}
+}
+
+// loader gets the blocks of one reference and gives up when none comes for too
+// long. As a NodeGetter it serves one call of load.
+type loader struct {
+	store  *Store
+	ref    Ref
+	ctx    context.Context // ends when patience does
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	get    ipld.NodeGetter // a Bitswap session: peers that had one block are asked for the next
+
+	mu      sync.Mutex
+	waiting map[cid.Cid]int // blocks asked for, and by how many
+	got     int
+}
+
+// emptyFile is the block of a file without content. It is made where it is
+// needed: Bitswap takes a block of no bytes for one that the peer does not have.
+var emptyFile = func() *merkledag.RawNode {
+	nd, err := merkledag.NewRawNodeWPrefix(nil, profile().CidBuilder())
+	if err != nil {
+		panic(err) // SHA-256 of nothing
+	}
+	return nd
+}()
+
+var errPatience = errors.New("no block came for too long")
+
+func (s *Store) newLoader(ctx context.Context, r Ref) *loader {
+	l := &loader{store: s, ref: r, waiting: map[cid.Cid]int{}}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	l.get = merkledag.NewSession(l.ctx, s.kubo.dag)
+	l.timer = time.AfterFunc(s.patience, func() { l.cancel(errPatience) })
+	return l
+}
+
+func (l *loader) stop() {
+	l.timer.Stop()
+	l.cancel(nil)
+}
+
+// Get gets one block from this disk or from peers.
+func (l *loader) Get(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+	if c.Equals(emptyFile.Cid()) {
+		return emptyFile, l.store.kubo.dag.Add(ctx, emptyFile)
+	}
+	l.mu.Lock()
+	l.waiting[c]++
+	l.mu.Unlock()
+	nd, err := l.get.Get(ctx, c)
+	if err != nil {
+		return nil, err // c stays among those waited for, for explain
+	}
+	l.mu.Lock()
+	if l.waiting[c]--; l.waiting[c] == 0 {
+		delete(l.waiting, c)
+	}
+	l.got++
+	l.mu.Unlock()
+	l.timer.Reset(l.store.patience)
+	return nd, nil
+}
+
+// GetMany is part of the NodeGetter that find hands on; nothing calls it there.
+func (l *loader) GetMany(ctx context.Context, cs []cid.Cid) <-chan *ipld.NodeOption {
+	out := make(chan *ipld.NodeOption, len(cs))
+	defer close(out)
+	for _, c := range cs {
+		nd, err := l.Get(ctx, c)
+		out <- &ipld.NodeOption{Node: nd, Err: err}
+	}
+	return out
+}
+
+// rest gets everything below a root.
+func (l *loader) rest(root cid.Cid) error {
+	seen := cid.NewSet()
+	return merkledag.Walk(l.ctx, l.links, root, seen.Visit, merkledag.Concurrency(inFlight))
+}
+
+// links gets a block and returns what it links to.
+func (l *loader) links(ctx context.Context, c cid.Cid) ([]*ipld.Link, error) {
+	if c.Type() == cid.Raw {
+		// Most blocks are raw and link to nothing: one that is here needs not be
+		// read.
+		if here, err := l.store.kubo.blocks.Has(ctx, c); err != nil || here {
+			return nil, err
+		}
+	}
+	nd, err := l.Get(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return nd.Links(), nil
+}
+
+// explain says what a failure was for the user: at the end of patience that is
+// a NotFoundError.
+func (l *loader) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if context.Cause(l.ctx) != errPatience {
+		return fmt.Errorf("fetching %s: %w", l.ref, ended(l.ctx, err))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := &NotFoundError{
+		Ref: l.ref.String(), CID: l.ref.CID.String(), Blocks: l.got,
+		Peers: len(l.store.host.Network().Peers()), Waited: l.store.patience,
+	}
+	for c := range l.waiting {
+		e.CID = c.String()
+		break
+	}
+	return e
+}
