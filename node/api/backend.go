@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/shoal-mesh/shoal/scheduler/job"
+)
+
+// Backend is what the handlers need of a node. Every method is safe for
+// concurrent use, blocks, and returns soon after ctx ends with nothing left
+// running. Errors carry a Code (see Errorf) where the caller can do something
+// about them; one without is the node's own fault, CodeInternal.
+//
+// A method that takes a function or a writer calls it from one goroutine at a
+// time, waits for it (it may block as long as a reader rests) and never calls
+// it after returning. An error of it ends the method, which returns it.
+type Backend interface {
+	Jobs
+	Store
+	Swarm
+}
+
+// Jobs answers for jobs. The backend given to the local API answers for the
+// whole swarm, the one given to other peers for this node's own ledgers.
+type Jobs interface {
+	Submit(ctx context.Context, s Submission) (Receipt, error)
+	// Job finds a job by a unique prefix of its ID.
+	Job(ctx context.Context, id string) (job.Job, error)
+	List(ctx context.Context) ([]Summary, error)
+	// Watch calls see with the job as it is now and then after each change,
+	// until it is terminal, see returns an error or ctx ends.
+	Watch(ctx context.Context, id string, see func(job.Job) error) error
+	Cancel(ctx context.Context, id string) (job.Job, error)
+	// Logs calls see with pieces of the output of the attempt that counts, from
+	// the offsets given; with Follow until the job is terminal. Pieces are of
+	// 1 MiB at most.
+	Logs(ctx context.Context, id string, o LogOptions, see func(LogChunk) error) error
+}
+
+// Store is the node's own IPFS store.
+type Store interface {
+	// Add stores a tar archive with one file or folder at its top and pins it.
+	// An archive that ends with an error was cut short: nothing is pinned.
+	Add(ctx context.Context, tar io.Reader) (Added, error)
+	// Tar writes the file or folder as a tar archive; Cat writes a file's bytes.
+	// path is CID or CID/folder/file, as the caller wrote it.
+	Tar(ctx context.Context, path string, w io.Writer) error
+	Cat(ctx context.Context, path string, w io.Writer) error
+	Pins(ctx context.Context) ([]Pin, error)
+	Pin(ctx context.Context, cid string) (Pin, error)
+	Unpin(ctx context.Context, cid string) error
+}
+
+// Swarm is the node among its peers.
+type Swarm interface {
+	ID(ctx context.Context) ID
+	Peers(ctx context.Context) []Peer
+	Ready() bool
+	// Token makes a token with which a machine can join for the time given.
+	Token(ctx context.Context, ttl time.Duration) (Token, error)
+	// Join answers a joiner's handshake message (see p2p.Admit).
+	Join(ctx context.Context, msg []byte) ([]byte, error)
+}

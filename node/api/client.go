@@ -1,0 +1,241 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// Limits on what a client takes: the node at the other end may be a peer that
+// means ill.
+const (
+	maxReply   = 64 << 20 // bytes of a JSON answer
+	maxProblem = 64 << 10 // bytes of a problem
+	maxEvent   = 4 << 20  // bytes of one event
+)
+
+// Client asks a node. Its methods are those of Backend; Jobs and Store it
+// implements as they are. Methods are safe for concurrent use, end with their
+// context and leave nothing behind: each request has a connection of its own.
+//
+// Errors of the node are *Error, as its backend made them. Where no node
+// answers, the code is CodeUnreachable; where the context ended, the error is
+// the context's.
+type Client struct {
+	http *http.Client
+	base string // scheme and host of the URLs
+	name string // the node, in messages
+	bad  error  // why no request can be made
+}
+
+var (
+	_ Jobs  = (*Client)(nil)
+	_ Store = (*Client)(nil)
+)
+
+// NewClient makes a client for the node at addr: the path of its unix socket,
+// or an http:// or https:// URL. It connects to nothing yet; an address that
+// makes no sense is told by the first request.
+func NewClient(addr string) *Client {
+	if strings.HasPrefix(addr, "http://") || strings.HasPrefix(addr, "https://") {
+		return newURLClient(addr)
+	}
+	path := strings.TrimPrefix(addr, "unix://")
+	return newClient(path, func(ctx context.Context) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if err != nil {
+			return nil, socketError(path, err)
+		}
+		return conn, nil
+	})
+}
+
+// NewClientDial makes a client whose connections dial makes, for instance
+// streams to a peer. name is what messages call the node, such as "peer XVgk2y8Q".
+func NewClientDial(name string, dial func(context.Context) (net.Conn, error)) *Client {
+	return newClient(name, func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, Errorf(CodeUnreachable, "%s cannot be reached: %w", name, err)
+		}
+		return conn, nil
+	})
+}
+
+func newURLClient(addr string) *Client {
+	u, err := url.Parse(addr)
+	if err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
+		return &Client{bad: Errorf(CodeInvalid, "%q is no address of a node: write http://HOST:PORT or the path of its socket", addr)}
+	}
+	base := u.Scheme + "://" + u.Host
+	c := newClient(base, nil)
+	c.base = base
+	c.transport().DialContext = func(ctx context.Context, network, hostPort string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, hostPort)
+		if err != nil {
+			return nil, Errorf(CodeUnreachable, "nobody answers at %s: %w. Is the node running there, and is the port right?", base, reason(err))
+		}
+		return conn, nil
+	}
+	return c
+}
+
+func newClient(name string, dial func(context.Context) (net.Conn, error)) *Client {
+	return &Client{
+		name: name,
+		base: "http://node",
+		http: &http.Client{
+			Transport: &http.Transport{
+				DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+				DisableKeepAlives:      true,
+				DisableCompression:     true,
+				MaxResponseHeaderBytes: maxProblem,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (c *Client) transport() *http.Transport { return c.http.Transport.(*http.Transport) }
+
+// socketError says what is the matter with the socket of the local node.
+func socketError(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK):
+		return Errorf(CodeUnreachable, "no node answers at %s (%w). Is `node serve` running? Start it with: node serve. If it runs with another home, name that with --home or SHOAL_HOME", path, reason(err))
+	case errors.Is(err, fs.ErrPermission):
+		return Errorf(CodeUnreachable, "the node's socket %s is not yours to open (%w): use the account that the node runs as", path, reason(err))
+	}
+	return Errorf(CodeUnreachable, "the node cannot be reached at %s: %w", path, reason(err))
+}
+
+// reason is the last cause of err: what the system said, without the layers
+// that each repeat the address.
+func reason(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
+
+// request is one question.
+type request struct {
+	method, path string
+	query        url.Values
+	body         io.Reader
+	contentType  string // of body
+	header       http.Header
+}
+
+// do sends q and gives back the response of a request that went well; its body
+// is the caller's to close.
+func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
+	if c.bad != nil {
+		return nil, c.bad
+	}
+	target := c.base + q.path
+	if len(q.query) > 0 {
+		target += "?" + q.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, target, q.body)
+	if err != nil {
+		return nil, Errorf(CodeInvalid, "asking for %s: %w", q.path, err)
+	}
+	for k, v := range q.header {
+		req.Header[k] = v
+	}
+	if q.contentType != "" {
+		req.Header.Set("Content-Type", q.contentType)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	if resp.StatusCode >= 300 {
+		defer resp.Body.Close()
+		return nil, c.refused(ctx, resp)
+	}
+	return resp, nil
+}
+
+// failed is what became of a request that got no answer, or half of one.
+func (c *Client) failed(ctx context.Context, err error) error {
+	var own *Error
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("waiting for %s: %w", c.name, ctx.Err())
+	case errors.As(err, &own):
+		return own
+	}
+	return Errorf(CodeUnreachable, "the connection to %s broke off: %w. The node may have stopped; ask again", c.name, reason(err))
+}
+
+// refused is the problem in resp.
+func (c *Client) refused(ctx context.Context, resp *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+	if err != nil {
+		return c.failed(ctx, err)
+	}
+	if e := readProblem(body); e != nil {
+		return e
+	}
+	return Errorf(CodeNotShoal, "%s answered %q, which is nothing that a node says. Is the address right?", c.name, resp.Status)
+}
+
+// decode reads a JSON answer into v.
+func (c *Client) decode(ctx context.Context, resp *http.Response, v any) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	switch {
+	case err != nil:
+		return c.failed(ctx, err)
+	case len(body) > maxReply:
+		return Errorf(CodeTooLarge, "the answer of %s is larger than the %d bytes that are taken", c.name, maxReply)
+	case mediaType(resp) != "application/json":
+		return Errorf(CodeNotShoal, "%s answered with something else than JSON. Is the address right?", c.name)
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return Errorf(CodeNotShoal, "%s gave an answer that cannot be read: %w. Do both run the same version?", c.name, err)
+	}
+	return nil
+}
+
+// mediaType is the content type of resp without its parameters.
+func mediaType(resp *http.Response) string {
+	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return t
+}
+
+// ask sends in as JSON, unless it is nil, and gives back the answer as a T.
+func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
+	var out T
+	q := request{method: method, path: path}
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return out, Errorf(CodeInvalid, "writing the request: %w", err)
+		}
+		q.body, q.contentType = bytes.NewReader(b), "application/json"
+	}
+	resp, err := c.do(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	return out, c.decode(ctx, resp, &out)
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+)
+
+// Add stores a tar archive with one file or folder at its top and pins it. When
+// it fails, it may read from tar for a moment longer.
+func (c *Client) Add(ctx context.Context, tar io.Reader) (Added, error) {
+	var added Added
+	// As it is no type that net/http knows the length of, the body is sent in
+	// chunks, whose end tells a whole archive from one cut short.
+	body := &source{r: tar}
+	resp, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/add", body: body, contentType: typeTar})
+	if own := body.failure(); err != nil && own != nil {
+		return added, fmt.Errorf("reading what is to be added: %w", own)
+	}
+	if err != nil {
+		return added, err
+	}
+	defer resp.Body.Close()
+	return added, c.decode(ctx, resp, &added)
+}
+
+// Tar writes a file or folder, named by CID[/path], as a tar archive. After an
+// error, what was written is not whole.
+func (c *Client) Tar(ctx context.Context, path string, w io.Writer) error {
+	return c.download(ctx, path, "tar", w)
+}
+
+// Cat writes a file's bytes. After an error, what was written is not whole.
+func (c *Client) Cat(ctx context.Context, path string, w io.Writer) error {
+	return c.download(ctx, path, "raw", w)
+}
+
+func (c *Client) download(ctx context.Context, path, format string, w io.Writer) error {
+	escaped, err := escapePath(path)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, request{
+		method: http.MethodGet, path: "/v1/ipfs/" + escaped,
+		query:  url.Values{"format": {format}},
+		header: http.Header{"Te": {"trailers"}},
+	})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	in := &source{r: resp.Body}
+	if _, err := io.Copy(w, in); err != nil {
+		if in.failure() == nil { // it is w that failed
+			return err
+		}
+		return c.failed(ctx, err)
+	}
+	if late := resp.Trailer.Get(trailerProblem); late != "" {
+		if e := readProblem([]byte(late)); e != nil {
+			return e
+		}
+		return Errorf(CodeInternal, "%s could not send all of %s", c.name, path)
+	}
+	return nil
+}
+
+// source remembers whether it was reading that failed. Another goroutine may
+// read from it.
+type source struct {
+	r   io.Reader
+	err atomic.Pointer[error]
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil && err != io.EOF {
+		s.err.Store(&err)
+	}
+	return n, err
+}
+
+// failure is the error of reading, if there was one.
+func (s *source) failure() error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// escapePath is CID[/path] in a URL. Parts that a URL would resolve away are
+// refused.
+func escapePath(path string) (string, error) {
+	parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	for i, p := range parts {
+		if p == "" || p == "." || p == ".." {
+			return "", Errorf(CodeInvalid, "%q is no path of data in IPFS: write it as CID or CID/folder/file", path)
+		}
+		parts[i] = url.PathEscape(p)
+	}
+	return strings.Join(parts, "/"), nil
+}
+
+// Pins is what the store keeps.
+func (c *Client) Pins(ctx context.Context) ([]Pin, error) {
+	return ask[[]Pin](ctx, c, http.MethodGet, "/v1/pins", nil)
+}
+
+// Pin fetches all of a CID and keeps it.
+func (c *Client) Pin(ctx context.Context, cid string) (Pin, error) {
+	return ask[Pin](ctx, c, http.MethodPost, "/v1/pins", PinRequest{CID: cid})
+}
+
+// Unpin keeps a CID no longer.
+func (c *Client) Unpin(ctx context.Context, cid string) error {
+	resp, err := c.do(ctx, request{method: http.MethodDelete, path: "/v1/pins/" + url.PathEscape(cid)})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}

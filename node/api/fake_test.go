@@ -1,0 +1,193 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/shoal-mesh/shoal/scheduler/job"
+)
+
+// fake is a backend in memory. A field that is set answers in place of the
+// method of its name.
+type fake struct {
+	mu     sync.Mutex
+	got    []string // what was asked, in order
+	pins   []Pin
+	ready  bool
+	submit func(context.Context, Submission) (Receipt, error)
+	job    func(context.Context, string) (job.Job, error)
+	list   func(context.Context) ([]Summary, error)
+	watch  func(context.Context, string, func(job.Job) error) error
+	logs   func(context.Context, string, LogOptions, func(LogChunk) error) error
+	add    func(context.Context, io.Reader) (Added, error)
+	tar    func(context.Context, string, io.Writer) error
+	join   func(context.Context, []byte) ([]byte, error)
+	pin    func(context.Context, string) (Pin, error)
+}
+
+var when = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func aJob(id string, s job.State) job.Job {
+	j := job.Job{
+		ID: job.ID(id), Submitter: "12D3KooWSubmitter", Submitted: when,
+		Spec: job.Spec{
+			Name: "count", Task: job.Task{WASM: &job.WASM{Module: "ipfs://bafymodule"}, Args: []string{"-n", "1"}},
+			Resources: job.Resources{CPU: 500, Memory: 256 << 20}, Timeout: job.Duration(90 * time.Second),
+			Inputs: []job.Input{{From: "ipfs://bafyin", At: "/inputs/in"}}, Outputs: []job.OutputDir{{Name: "out", At: "/outputs/out"}},
+		},
+		Tasks: []job.Progress{{State: s, Attempt: 1, Executor: "12D3KooWExecutor", Started: when, Tried: []job.PeerID{"12D3KooWTried"}}},
+		History: []job.Event{
+			{Attempt: job.Attempt{Job: job.ID(id)}, Kind: job.Submitted, At: when, Submitter: "12D3KooWSubmitter"},
+			{Attempt: job.Attempt{Job: job.ID(id), Attempt: 1}, Kind: job.AwardedTo, At: when, Peer: "12D3KooWExecutor",
+				Offers: []job.Offer{{Peer: "12D3KooWExecutor", Free: job.Room{CPU: 2000, Memory: 1 << 30}}}},
+		},
+	}
+	if s.Terminal() {
+		j.Tasks[0].Ended = when
+		j.Tasks[0].Result = &job.Result{Outputs: []job.Output{{Name: "out", CID: "bafyout", Size: 1234}}, Usage: job.Usage{CPU: 1, Wall: 2, Memory: 3}}
+	}
+	return j
+}
+
+func (f *fake) saw(what ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got = append(f.got, strings.Join(what, " "))
+}
+
+func (f *fake) Submit(ctx context.Context, s Submission) (Receipt, error) {
+	f.saw("submit", s.Nonce)
+	if f.submit != nil {
+		return f.submit(ctx, s)
+	}
+	return Receipt{ID: job.NewID("abcde", s.Nonce), Copies: 1}, nil
+}
+
+func (f *fake) Job(ctx context.Context, id string) (job.Job, error) {
+	f.saw("job", id)
+	if f.job != nil {
+		return f.job(ctx, id)
+	}
+	return aJob("k7q2aaaaaaaaa", job.Done), nil
+}
+
+func (f *fake) List(ctx context.Context) ([]Summary, error) {
+	f.saw("list")
+	if f.list != nil {
+		return f.list(ctx)
+	}
+	return []Summary{{ID: "k7q2aaaaaaaaa", Name: "count", State: job.Running, Submitted: when, Submitter: "12D3KooWSubmitter", Attempt: 1}}, nil
+}
+
+func (f *fake) Watch(ctx context.Context, id string, see func(job.Job) error) error {
+	f.saw("watch", id)
+	if f.watch != nil {
+		return f.watch(ctx, id, see)
+	}
+	for _, s := range []job.State{job.Waiting, job.Running, job.Done} {
+		if err := see(aJob(id, s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fake) Cancel(_ context.Context, id string) (job.Job, error) {
+	f.saw("cancel", id)
+	return aJob("k7q2aaaaaaaaa", job.Cancelled), nil
+}
+
+func (f *fake) Logs(ctx context.Context, id string, o LogOptions, see func(LogChunk) error) error {
+	f.saw("logs", id)
+	if f.logs != nil {
+		return f.logs(ctx, id, o, see)
+	}
+	return see(LogChunk{Attempt: 1, Stream: "stdout", Data: []byte("hello\n")})
+}
+
+func (f *fake) Add(ctx context.Context, tar io.Reader) (Added, error) {
+	if f.add != nil {
+		return f.add(ctx, tar)
+	}
+	n, err := io.Copy(io.Discard, tar)
+	return Added{CID: "bafyadded", Size: job.Bytes(n)}, err
+}
+
+func (f *fake) Tar(ctx context.Context, path string, w io.Writer) error {
+	f.saw("tar", path)
+	if f.tar != nil {
+		return f.tar(ctx, path, w)
+	}
+	_, err := io.WriteString(w, "tar of "+path)
+	return err
+}
+
+func (f *fake) Cat(_ context.Context, path string, w io.Writer) error {
+	f.saw("cat", path)
+	_, err := io.WriteString(w, "bytes of "+path)
+	return err
+}
+
+func (f *fake) Pins(context.Context) ([]Pin, error) { return f.pins, nil }
+
+func (f *fake) Pin(ctx context.Context, cid string) (Pin, error) {
+	f.saw("pin", cid)
+	if f.pin != nil {
+		return f.pin(ctx, cid)
+	}
+	return Pin{CID: cid}, nil
+}
+
+func (f *fake) Unpin(_ context.Context, cid string) error {
+	f.saw("unpin", cid)
+	if cid == "bafynone" {
+		return Errorf(CodeNotFound, "%s is not pinned", cid)
+	}
+	return nil
+}
+
+func (f *fake) ID(context.Context) ID {
+	return ID{Peer: "12D3KooWMe", Addrs: []string{"/ip4/127.0.0.1/tcp/1235/p2p/12D3KooWMe"}, Private: true, Swarm: "beef", Version: "v0"}
+}
+
+func (f *fake) Peers(context.Context) []Peer {
+	room := job.Room{CPU: 1500, Memory: 1 << 30}
+	return []Peer{{ID: "12D3KooWMe", Self: true, Labels: map[string]string{"site": "attic"}, Free: &room, Total: &room, RTT: 5, Seen: 6}}
+}
+
+func (f *fake) Ready() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ready
+}
+
+func (f *fake) Token(_ context.Context, ttl time.Duration) (Token, error) {
+	f.saw("token", ttl.String())
+	return Token{Token: "shoal1…", Expires: when.Add(ttl), Line: "SHOAL_TOKEN=… node serve --join 10.0.0.7"}, nil
+}
+
+func (f *fake) Join(ctx context.Context, msg []byte) ([]byte, error) {
+	if f.join != nil {
+		return f.join(ctx, msg)
+	}
+	return append([]byte("answer to "), msg...), nil
+}
+
+// localServer serves b on a loopback port and gives back a client for it.
+func localServer(t *testing.T, b Backend, change ...func(*routes)) (*Client, *httptest.Server) {
+	t.Helper()
+	r := local(b, zaptest.NewLogger(t))
+	for _, c := range change {
+		c(r)
+	}
+	srv := httptest.NewServer(r)
+	t.Cleanup(srv.Close)
+	return NewClient(srv.URL), srv
+}

@@ -1,0 +1,138 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.uber.org/zap"
+)
+
+const (
+	retryReady = time.Second // what a caller of /readyz is told to wait
+	defaultTTL = time.Hour   // of a token
+)
+
+// Local answers everything that a node can be asked. Whoever can call it is
+// the node's owner: serve it on a socket that nobody else can open.
+func Local(b Backend, log *zap.Logger) http.Handler { return local(b, log) }
+
+func local(b Backend, log *zap.Logger) *routes {
+	r := newRoutes("Shoal node", "What a node can be asked over the unix socket in its home. "+
+		"Machines that are not in its swarm reach /v1/id, /v1/join, /healthz and /readyz alone, over TCP.", log)
+	r.none = "GET /v1/openapi.json lists what there is."
+	submitRoute(r, b)
+	jobRoutes(r, b)
+	storeRoutes(r, b)
+	idRoutes(r, b)
+	joinRoute(r, b)
+	ownerRoutes(r, b)
+	r.serveOpenAPI()
+	return r
+}
+
+// Public answers machines that are not in the swarm: who this node is, whether
+// it is up, and the handshake with which they join, at a bounded rate. Serve it
+// over TCP to everybody. Errors of the node's own are logged, not told.
+func Public(b Swarm, log *zap.Logger) http.Handler { return public(b, log) }
+
+func public(b Swarm, log *zap.Logger) *routes {
+	r := newRoutes("Shoal node, for everybody", "What a machine that is not in the swarm may ask.", log)
+	r.hide = true
+	r.none = "This port answers GET /v1/id, POST /v1/join, GET /healthz and GET /readyz; the rest of the API is on the unix socket api.sock in the node's home folder."
+	idRoutes(r, b)
+	joinRoute(r, b, newThrottle().middleware)
+	return r
+}
+
+// idRoutes are who the node is and whether it is up.
+func idRoutes(r *routes, b Swarm) {
+	route(r, huma.Operation{
+		OperationID: "id", Method: http.MethodGet, Path: "/v1/id",
+		Summary: "Who the node is and where it listens",
+	}, func(ctx context.Context, _ *nothing) (*reply[ID], error) {
+		id := b.ID(ctx)
+		id.Addrs = list(id.Addrs)
+		return &reply[ID]{id}, nil
+	})
+	route(r, huma.Operation{
+		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
+		Summary: "200 while the node answers at all",
+	}, func(context.Context, *nothing) (*reply[Health], error) {
+		return &reply[Health]{Health{"up"}}, nil
+	})
+	route(r, huma.Operation{
+		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz",
+		Summary: "200 once the node can take a job, 503 before",
+	}, func(context.Context, *nothing) (*reply[Health], error) {
+		if !b.Ready() {
+			e := Errorf(CodeUnavailable, "the node is up but cannot take a job yet; ask again shortly")
+			e.RetryAfter = retryReady
+			return nil, e
+		}
+		return &reply[Health]{Health{"ready"}}, nil
+	})
+}
+
+// bytesReply is a response of plain bytes.
+type bytesReply struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+// joinRoute is the handshake; the message is the backend's to understand.
+func joinRoute(r *routes, b Swarm, before ...func(huma.Context, func(huma.Context))) {
+	type message struct {
+		RawBody []byte
+	}
+	route(r, huma.Operation{
+		OperationID: "join", Method: http.MethodPost, Path: "/v1/join",
+		Summary:      "One handshake, with a token as its secret, after which the caller can join the swarm",
+		MaxBodyBytes: maxJoin, Middlewares: before,
+		Responses: map[string]*huma.Response{"200": {
+			Description: "The member's handshake message.",
+			Content:     binary(typeOctets),
+		}},
+	}, func(ctx context.Context, in *message) (*bytesReply, error) {
+		// The request's buffer is used again once this returns.
+		answer, err := b.Join(ctx, append([]byte(nil), in.RawBody...))
+		if err != nil {
+			return nil, err
+		}
+		return &bytesReply{typeOctets, answer}, nil
+	})
+}
+
+// ownerRoutes are what only the node's owner may ask of the swarm.
+func ownerRoutes(r *routes, b Swarm) {
+	route(r, huma.Operation{
+		OperationID: "list-peers", Method: http.MethodGet, Path: "/v1/peers",
+		Summary: "The live peers, as this node's roster has them",
+	}, func(ctx context.Context, _ *nothing) (*reply[[]Peer], error) {
+		return &reply[[]Peer]{list(b.Peers(ctx))}, nil
+	})
+	type request struct{ Body TokenRequest }
+	route(r, huma.Operation{
+		OperationID: "create-token", Method: http.MethodPost, Path: "/v1/tokens",
+		Summary: "A token that admits machines to the swarm until it expires", DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *request) (*reply[Token], error) {
+		ttl := time.Duration(in.Body.TTL)
+		if ttl == 0 {
+			ttl = defaultTTL
+		}
+		t, err := b.Token(ctx, ttl)
+		if err != nil {
+			return nil, err
+		}
+		return &reply[Token]{t}, nil
+	})
+}
+
+// list is v, never nil: in JSON a list that is empty is [], not null.
+func list[T any](v []T) []T {
+	if v == nil {
+		return []T{}
+	}
+	return v
+}

@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// Content types of the store's streams.
+const (
+	typeTar    = "application/x-tar"
+	typeOctets = "application/octet-stream"
+)
+
+// upload is a request whose body the handler reads as it comes.
+type upload struct {
+	body io.Reader
+	w    http.ResponseWriter
+}
+
+// Resolve keeps the body for the handler, which has all the time in the world.
+func (u *upload) Resolve(ctx huma.Context) []error {
+	req, w := humago.Unwrap(ctx)
+	bodyDeadline(w, 0)
+	u.body, u.w = req.Body, w
+	return nil
+}
+
+type ipfsPath struct {
+	Path   string `path:"path" doc:"A CID, and after it the path of a file or folder inside."`
+	Format string `query:"format" enum:"tar,raw" default:"tar" doc:"tar: a tar archive of the file or folder. raw: the bytes of the file."`
+}
+
+type cidPath struct {
+	CID string `path:"cid" maxLength:"128"`
+}
+
+// binary describes a body of bytes.
+func binary(contentType string) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+}
+
+func storeRoutes(r *routes, b Store) {
+	addRoute(r, b)
+	ipfsRoute(r, b)
+	pinRoutes(r, b)
+}
+
+func addRoute(r *routes, b Store) {
+	stream(r, huma.Operation{
+		OperationID: "add", Method: http.MethodPost, Path: "/v1/add",
+		Summary: "Add a file or folder to the store and pin it", DefaultStatus: http.StatusCreated,
+		Description: "The body is a tar archive with one file or folder at its top, of any size.",
+		RequestBody: &huma.RequestBody{Required: true, Content: binary(typeTar)},
+	}, func(ctx context.Context, in *upload) (*reply[Added], error) {
+		added, err := b.Add(ctx, in.body)
+		if err != nil {
+			bodyDeadline(in.w, r.body) // nobody wants the rest
+			return nil, err
+		}
+		return &reply[Added]{added}, nil
+	})
+}
+
+func ipfsRoute(r *routes, b Store) {
+	content := binary(typeTar)
+	content[typeOctets] = binary(typeOctets)[typeOctets]
+	stream(r, huma.Operation{
+		OperationID: "get-ipfs", Method: http.MethodGet, Path: "/v1/ipfs/{path...}",
+		Summary: "A file or folder from the swarm's IPFS",
+		Description: "If it cannot be sent whole, the connection breaks before the end of the body; " +
+			"or, for a caller that sends \"TE: trailers\", the trailer " + trailerProblem + " has a problem.",
+		Responses: map[string]*huma.Response{"200": {Description: "The data.", Content: content}},
+	}, func(_ context.Context, in *ipfsPath) (*huma.StreamResponse, error) {
+		send, contentType := b.Tar, typeTar
+		if in.Format == "raw" {
+			send, contentType = b.Cat, typeOctets
+		}
+		return &huma.StreamResponse{Body: func(hc huma.Context) {
+			req, w := humago.Unwrap(hc)
+			r.download(w, req, contentType, func(w io.Writer) error { return send(req.Context(), in.Path, w) })
+		}}, nil
+	})
+}
+
+func pinRoutes(r *routes, b Store) {
+	route(r, huma.Operation{
+		OperationID: "list-pins", Method: http.MethodGet, Path: "/v1/pins",
+		Summary: "What the store keeps",
+	}, func(ctx context.Context, _ *nothing) (*reply[[]Pin], error) {
+		pins, err := b.Pins(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &reply[[]Pin]{list(pins)}, nil
+	})
+	type request struct{ Body PinRequest }
+	route(r, huma.Operation{
+		OperationID: "pin", Method: http.MethodPost, Path: "/v1/pins",
+		Summary: "Fetch all of a CID and keep it",
+	}, func(ctx context.Context, in *request) (*reply[Pin], error) {
+		pin, err := b.Pin(ctx, in.Body.CID)
+		if err != nil {
+			return nil, err
+		}
+		return &reply[Pin]{pin}, nil
+	})
+	route(r, huma.Operation{
+		OperationID: "unpin", Method: http.MethodDelete, Path: "/v1/pins/{cid}",
+		Summary: "Keep a CID no longer",
+	}, func(ctx context.Context, in *cidPath) (*nothing, error) {
+		return nil, b.Unpin(ctx, in.CID)
+	})
+}

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"time"
+
+	"github.com/shoal-mesh/shoal/scheduler/job"
+)
+
+// ID is what a node tells everybody who asks.
+type ID struct {
+	Peer    string   `json:"peer" doc:"The node's libp2p peer ID."`
+	Addrs   []string `json:"addrs" doc:"Multiaddrs at which it listens, each with the peer ID."`
+	Private bool     `json:"private" doc:"Whether its swarm needs a key."`
+	Swarm   string   `json:"swarm,omitempty" doc:"Fingerprint of the swarm's key."`
+	Version string   `json:"version"`
+}
+
+// Peer is a live peer, as the roster has it.
+type Peer struct {
+	ID     job.PeerID        `json:"id"`
+	Self   bool              `json:"self,omitempty"`
+	Addrs  []string          `json:"addrs,omitempty"`
+	Labels map[string]string `json:"labels"`
+	Free   *job.Room         `json:"free,omitempty" doc:"What its standing bid offers."`
+	Total  *job.Room         `json:"total,omitempty"`
+	RTT    time.Duration     `json:"rtt_ns,omitempty"`
+	Seen   time.Duration     `json:"seen_ns" doc:"Time since it was last heard, in nanoseconds."`
+}
+
+// Submission is a job to run. Every reference in Spec is an ipfs:// one by now.
+// The nonce is the client's: submitting twice with the same one makes one job.
+type Submission struct {
+	Spec  job.Spec `json:"spec"`
+	Nonce string   `json:"nonce" minLength:"16" maxLength:"64"`
+}
+
+// Receipt acknowledges a submission: the job is on disk.
+type Receipt struct {
+	ID     job.ID `json:"id"`
+	Copies int    `json:"copies" doc:"How many peers hold the job's ledger."`
+}
+
+// Summary is a job in a list.
+type Summary struct {
+	ID        job.ID     `json:"id"`
+	Name      string     `json:"name,omitempty"`
+	State     job.State  `json:"state"`
+	Submitted time.Time  `json:"submitted"`
+	Ended     time.Time  `json:"ended,omitzero"`
+	Submitter job.PeerID `json:"submitter"`
+	Executor  job.PeerID `json:"executor,omitempty"`
+	Attempt   int        `json:"attempt"`
+	Reason    string     `json:"reason,omitempty"`
+}
+
+// LogOptions says which output to send.
+type LogOptions struct {
+	Follow         bool
+	Stdout, Stderr int64 // offsets in bytes to start from
+	Attempt        int   // the attempt the offsets are of; 0 for the current one
+}
+
+// LogChunk is a piece of a job's output.
+type LogChunk struct {
+	Attempt int    `json:"attempt"`
+	Stream  string `json:"stream" enum:"stdout,stderr"`
+	Offset  int64  `json:"offset" doc:"Offset of the first byte of data in its stream."`
+	Data    []byte `json:"data"`
+}
+
+// Added is what Add stored.
+type Added struct {
+	CID  string    `json:"cid"`
+	Size job.Bytes `json:"size"`
+}
+
+// Pin is a root that is kept.
+type Pin struct {
+	CID  string `json:"cid"`
+	Name string `json:"name,omitempty"`
+}
+
+// Token admits machines to the swarm until it expires.
+type Token struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+	Line    string    `json:"line" doc:"The command for the next machine."`
+}
+
+// TokenRequest asks for a Token.
+type TokenRequest struct {
+	TTL job.Duration `json:"ttl,omitempty" doc:"How long the token is good for, for example 1h, which is the default."`
+}
+
+// PinRequest asks for a Pin.
+type PinRequest struct {
+	CID string `json:"cid" minLength:"1" maxLength:"128"`
+}
+
+// Health is the answer of a node that is well.
+type Health struct {
+	Status string `json:"status" enum:"up,ready"`
+}
