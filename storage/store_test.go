@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -244,3 +245,20 @@ func TestEnvironmentOpensNoDoor(t *testing.T) {
 }
 
 const unknownCID = "bafkreidon73zkcrwdb5iafqtijxildoonbwnpv7dyd6ef3qdgads2jc4su"
+
+// A node that is stopped as soon as it is ready ends Run before it has begun.
+func TestRunOfWhatHasEnded(t *testing.T) {
+	p := newPeer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Run(ctx); err != nil {
+		t.Errorf("with a ctx that has ended: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context()); err != nil {
+		t.Errorf("of a closed store: %v", err)
+	}
+	p.open(t)
+}

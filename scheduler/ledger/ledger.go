@@ -25,6 +25,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // format is the version of the file's layout. A file of a newer one is refused.
@@ -92,9 +93,9 @@ func openFile(path string) (db *bbolt.DB, err error) {
 	switch {
 	case err == nil:
 		return checkLength(db)
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("the ledger %s is in use by another process; only one node can run on it", path)
-	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, damaged(path, err)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("opening the ledger %s: %w; make it readable and writable for this user", path, err)
