@@ -1,0 +1,133 @@
+package wasm
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/shoal-mesh/shoal/executor"
+	"github.com/shoal-mesh/shoal/executor/wasm/child"
+	"github.com/shoal-mesh/shoal/executor/wasm/wasi"
+)
+
+const brokenMarker = "SHOAL_TEST_BROKEN_CHILD"
+
+// brokenEngine is an engine that hostile code has taken over: it leaves the
+// WASI aside and tries things itself. Its report says what worked.
+type brokenEngine struct{}
+
+func (brokenEngine) Name() string { return "broken" }
+
+func (brokenEngine) Compile(child.Code) error { return errors.New("not asked for") }
+
+func (brokenEngine) Run(c child.Code, _ *wasi.System) error {
+	var worked []string
+	try := func(what string, err error) {
+		if err == nil {
+			worked = append(worked, what)
+		}
+	}
+	in, out, beside := os.Getenv("IN"), os.Getenv("OUT"), os.Getenv("BESIDE")
+	_, err := os.ReadFile(filepath.Join(in, "f"))
+	try("read input", err)
+	try("write output", os.WriteFile(filepath.Join(out, "f"), nil, 0o600))
+	try("write input", os.WriteFile(filepath.Join(in, "f"), nil, 0o600))
+	try("remove input", os.Remove(filepath.Join(in, "f")))
+	_, err = os.ReadFile("/etc/passwd")
+	try("read /etc/passwd", err)
+	_, err = os.ReadDir("/")
+	try("list /", err)
+	_, err = os.ReadFile(beside)
+	try("read beside", err)
+	try("link beside", os.Link(beside, filepath.Join(out, "stolen")))
+	_, err = os.ReadFile("/proc/self/environ")
+	try("read /proc", err)
+	_, err = os.StartProcess("/bin/sh", []string{"sh", "-c", ":"}, &os.ProcAttr{})
+	try("start a program", err)
+	conn, err := net.Dial("tcp", os.Getenv("ADDRESS"))
+	try("connect", err)
+	if err == nil {
+		conn.Close()
+	}
+	privileges, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil || privileges != 1 {
+		worked = append(worked, "keep privileges")
+	}
+	var core unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil || core.Max != 0 {
+		worked = append(worked, "dump core")
+	}
+	return child.Trap{Reason: strings.Join(worked, ", ")}
+}
+
+func maybeBrokenChild() {
+	if os.Getenv(brokenMarker) == "1" {
+		child.Main(brokenEngine{})
+	}
+}
+
+// The second layer, alone: an engine that does what it wants reaches the mounts
+// and nothing else.
+func TestBrokenEngineIsConfined(t *testing.T) {
+	dir := t.TempDir()
+	in, out, beside := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "beside")
+	write(t, filepath.Join(in, "f"), "input")
+	write(t, beside, "secret")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	e := engine{name: "broken", path: "/proc/self/exe", env: []string{
+		brokenMarker + "=1", "IN=" + in, "OUT=" + out, "BESIDE=" + beside, "ADDRESS=" + server.Addr().String(),
+	}}
+	tk := task(t, beside)
+	files, err := openFiles(executor.Task{Module: beside, Stdout: tk.Stdout, Stderr: tk.Stderr}, e, &compiled{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.close()
+	end, err := e.start(t.Context(), child.Task{Op: child.OpRun, Mounts: []wasi.Mount{
+		{Host: in, Guest: "/in"}, {Host: out, Guest: "/out", Write: true},
+	}}, files)
+	if err != nil || !end.reported {
+		t.Fatalf("error %v, it said %s", err, end.said)
+	}
+	t.Logf("layers: %v", end.report.Layers)
+	if !slices.ContainsFunc(end.report.Layers, func(l string) bool { return strings.HasPrefix(l, "landlock") }) {
+		t.Skip("this kernel has no Landlock, so there is no second layer to test")
+	}
+	if want := "read input, write output"; end.report.Trap != want {
+		t.Errorf("it could %s; want %s", end.report.Trap, want)
+	}
+}
+
+const parentMarker = "SHOAL_TEST_PARENT"
+
+// maybeParent runs a module that never ends, until it is killed.
+func maybeParent() {
+	dir := os.Getenv(parentMarker)
+	if dir == "" {
+		return
+	}
+	x, err := New(Config{Dir: dir, Wazero: true}, zap.NewNop())
+	if err == nil {
+		_, err = x.Run(contextOfLife(), executor.Task{
+			Module: filepath.Join(dir, "m.wasm"),
+			Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr"),
+		})
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}

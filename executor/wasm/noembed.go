@@ -1,0 +1,11 @@
+//go:build !embedrunner
+
+package wasm
+
+import "embed"
+
+// embedded says whether this binary carries the runner: build with the tag
+// embedrunner for that.
+const embedded = false
+
+var embeddedFiles embed.FS

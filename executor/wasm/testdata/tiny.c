@@ -1,0 +1,7 @@
+// Says a word.
+#include <stdio.h>
+
+int main(void) {
+  puts("x");
+  return 0;
+}
