@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (p *program) add() *cli.Command {
+	return &cli.Command{
+		Name:        "add",
+		Usage:       "keep a file or folder in IPFS",
+		ArgsUsage:   "PATH",
+		Description: p.examples("Prints its CID, under which every peer of the swarm can fetch it. It is pinned: kept until `pin rm`.", "node add README.md"),
+		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
+		Action:      p.runAdd,
+	}
+}
+
+func (p *program) runAdd(c *cli.Context) error {
+	if err := need(c, 1, 1); err != nil {
+		return err
+	}
+	as, err := format(c)
+	if err != nil {
+		return err
+	}
+	// A link that was named is what it points to; links below it are not.
+	path, err := filepath.EvalSymlinks(c.Args().First())
+	if err != nil {
+		return usage("add %s: %w", c.Args().First(), cause(err))
+	}
+	dir, name := filepath.Split(path)
+	if name == "." || name == ".." || name == "" {
+		dir, name = path, "."
+	}
+	folder, err := os.OpenRoot(filepath.Clean(dir))
+	if err != nil {
+		return usage("add %s: %w", path, cause(err))
+	}
+	defer folder.Close()
+	client, err := p.client(c)
+	if err != nil {
+		return err
+	}
+	added, err := addFrom(c.Context, client, folder, name)
+	if err != nil {
+		return fmt.Errorf("add %s: %w", path, err)
+	}
+	return p.show(as, added, func(w io.Writer, wide bool) {
+		if wide {
+			row(w, added.CID, size(added.Size))
+			return
+		}
+		row(w, added.CID)
+	})
+}

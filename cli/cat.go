@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+)
+
+func (p *program) cat() *cli.Command {
+	return &cli.Command{
+		Name:        "cat",
+		Usage:       "print a file by its CID",
+		ArgsUsage:   "CID[/PATH]",
+		Description: p.examples("Fetches it from the swarm if this node does not have it.", `node cat "$(node add README.md)"`),
+		Flags:       []cli.Flag{p.homeFlag()},
+		Action: func(c *cli.Context) error {
+			if err := need(c, 1, 1); err != nil {
+				return err
+			}
+			ref, ok, err := contentRef(c.Args().First())
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return usage("%q is no CID; %s prints that of a file or folder", c.Args().First(), p.command("add", "PATH"))
+			}
+			client, err := p.client(c)
+			if err != nil {
+				return err
+			}
+			return client.Cat(c.Context, ref, p.out)
+		},
+	}
+}

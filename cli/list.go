@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/shoal-mesh/shoal/node/api"
+)
+
+func (p *program) list() *cli.Command {
+	return &cli.Command{
+		Name:        "list",
+		Aliases:     []string{"ls"},
+		Usage:       "list the jobs of the swarm",
+		Description: p.examples("All jobs that any live peer knows of, whichever they were submitted to.", "node list", "node list -o json"),
+		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
+		Action: func(c *cli.Context) error {
+			if err := need(c, 0, 0); err != nil {
+				return err
+			}
+			as, err := format(c)
+			if err != nil {
+				return err
+			}
+			client, err := p.client(c)
+			if err != nil {
+				return err
+			}
+			jobs, err := client.List(c.Context)
+			if err != nil {
+				return err
+			}
+			return p.show(as, jobs, func(w io.Writer, wide bool) {
+				if len(jobs) == 0 {
+					p.say("no jobs")
+					return
+				}
+				listTable(w, wide, jobs)
+			})
+		},
+	}
+}
+
+func listTable(w io.Writer, wide bool, jobs []api.Summary) {
+	if wide {
+		row(w, "ID", "NAME", "STATE", "AGE", "TOOK", "PEER", "ATTEMPT", "SUBMITTED AT", "REASON")
+	} else {
+		row(w, "ID", "NAME", "STATE", "AGE", "PEER")
+	}
+	for _, j := range jobs {
+		if !wide {
+			row(w, j.ID, j.Name, j.State, age(j.Submitted), j.Executor.Short())
+			continue
+		}
+		row(w, j.ID, j.Name, j.State, age(j.Submitted), took(j.Submitted, j.Ended), j.Executor, j.Attempt, j.Submitter, j.Reason)
+	}
+}
+
+// took is the time from one moment to another; nothing if either is missing.
+func took(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return ""
+	}
+	return span(to.Sub(from))
+}

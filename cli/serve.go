@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"github.com/shoal-mesh/shoal/node"
+	"github.com/shoal-mesh/shoal/scheduler/job"
+)
+
+func (p *program) serve() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "run a node on this machine",
+		Description: p.examples("Without flags it is a swarm of one on loopback, good for work on this machine. What it keeps is in its home. It stops on Ctrl-C.",
+			"node serve",
+			"node serve --private --initial --label site=attic"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "private", EnvVars: []string{"SHOAL_PRIVATE"}, Usage: "be in a swarm that needs a key", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "initial", EnvVars: []string{"SHOAL_INITIAL"}, Usage: "found a private swarm: make its key, unless the home has one", DisableDefaultText: true},
+			&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`"},
+			&cli.StringFlag{Name: "token", EnvVars: []string{"SHOAL_TOKEN"}, Usage: "the `TOKEN` that lets this machine in; better set SHOAL_TOKEN, which ps does not show"},
+			&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
+			&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
+			&cli.StringSliceFlag{Name: "listen", EnvVars: []string{"SHOAL_LISTEN"}, Usage: "listen for peers at `MULTIADDR`; may be given again", DefaultText: "TCP 1235 everywhere, or on loopback when alone"},
+			&cli.StringFlag{Name: "api", EnvVars: []string{"SHOAL_API"}, Usage: "listen for joining machines at `HOST:PORT`", DefaultText: "1234 everywhere, or on loopback when alone"},
+			&cli.GenericFlag{Name: "max-cpu", EnvVars: []string{"SHOAL_MAX_CPU"}, Value: new(cpuFlag), Usage: "`CPU` that jobs may use together, such as 2 or 500m", DefaultText: "all"},
+			&cli.GenericFlag{Name: "max-memory", EnvVars: []string{"SHOAL_MAX_MEMORY"}, Value: new(bytesFlag), Usage: "`MEMORY` that jobs may use together, such as 2GiB", DefaultText: "half of the machine's"},
+			p.homeFlag(),
+		},
+		Action: p.runServe,
+	}
+}
+
+func (p *program) runServe(c *cli.Context) error {
+	if err := need(c, 0, 0); err != nil {
+		return err
+	}
+	cfg, err := p.config(c)
+	if err != nil {
+		return err
+	}
+	log := p.logger()
+	defer log.Sync()
+	n, err := node.New(cfg, log)
+	if err != nil {
+		return usage("%w", err)
+	}
+	return n.Run(c.Context, func(o node.Offer) { p.banner(o) })
+}
+
+// config is the node that the flags describe.
+func (p *program) config(c *cli.Context) (node.Config, error) {
+	home, err := p.homeOf(c)
+	if err != nil {
+		return node.Config{}, err
+	}
+	cfg := node.Config{
+		Home: home, Version: version(),
+		Private: c.Bool("private"), Initial: c.Bool("initial"), Join: c.String("join"), Token: c.String("token"),
+		Peers: c.StringSlice("peer"), Labels: make(map[string]string), Listen: c.StringSlice("listen"), API: c.String("api"),
+		MaxCPU: job.CPU(*c.Generic("max-cpu").(*cpuFlag)), MaxMemory: job.Bytes(*c.Generic("max-memory").(*bytesFlag)),
+	}
+	for _, l := range c.StringSlice("label") {
+		key, value, ok := strings.Cut(l, "=")
+		if !ok || key == "" {
+			return cfg, usage("--label %q is no label; write KEY=VALUE", l)
+		}
+		if before, twice := cfg.Labels[key]; twice && before != value {
+			return cfg, usage("--label %s has two values, %q and %q; give one", key, before, value)
+		}
+		cfg.Labels[key] = value
+	}
+	return cfg, nil
+}
+
+// logger writes for people on a terminal and for programs elsewhere.
+func (p *program) logger() *zap.Logger {
+	stamps := zap.NewProductionEncoderConfig()
+	stamps.EncodeTime = zapcore.ISO8601TimeEncoder
+	encoder := zapcore.NewJSONEncoder(stamps)
+	if f, ok := p.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		people := zap.NewDevelopmentEncoderConfig()
+		people.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		encoder = zapcore.NewConsoleEncoder(people)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(p.err)), zap.InfoLevel))
+}
+
+// cpuFlag and bytesFlag are flags that read amounts as job.yaml has them.
+type (
+	cpuFlag   job.CPU
+	bytesFlag job.Bytes
+	timeFlag  job.Duration
+)
+
+func (f *cpuFlag) Set(s string) error   { return (*job.CPU)(f).UnmarshalText([]byte(s)) }
+func (f *bytesFlag) Set(s string) error { return (*job.Bytes)(f).UnmarshalText([]byte(s)) }
+func (f *timeFlag) Set(s string) error  { return (*job.Duration)(f).UnmarshalText([]byte(s)) }
+
+func (f *cpuFlag) String() string   { return job.CPU(*f).String() }
+func (f *bytesFlag) String() string { return job.Bytes(*f).String() }
+func (f *timeFlag) String() string  { return job.Duration(*f).String() }

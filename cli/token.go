@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (p *program) token() *cli.Command {
+	return &cli.Command{
+		Name:        "token",
+		Usage:       "let machines into the private swarm",
+		Description: p.examples("A token lets any machine that has it join, until it expires.", "node token create --ttl 10m"),
+		Subcommands: []*cli.Command{{
+			Name:        "create",
+			Usage:       "make a token",
+			Description: p.examples("Prints the token, and on stderr the line with which a machine joins. Keep it as secret as a password.", "node token create --ttl 10m"),
+			Flags: []cli.Flag{
+				&cli.GenericFlag{Name: "ttl", Value: new(timeFlag), Usage: "`TIME` until it expires, such as 10m", DefaultText: "1h"},
+				formatFlag(), p.homeFlag(),
+			},
+			Action: p.runTokenCreate,
+		}},
+	}
+}
+
+func (p *program) runTokenCreate(c *cli.Context) error {
+	if err := need(c, 0, 0); err != nil {
+		return err
+	}
+	as, err := format(c)
+	if err != nil {
+		return err
+	}
+	client, err := p.client(c)
+	if err != nil {
+		return err
+	}
+	t, err := client.Token(c.Context, time.Duration(*c.Generic("ttl").(*timeFlag)))
+	if err != nil {
+		return err
+	}
+	return p.show(as, t, func(w io.Writer, _ bool) {
+		row(w, t.Token)
+		p.say("good until %s; a machine joins with:\n  %s", moment(t.Expires), printable(p.renamed(t.Line)))
+	})
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// home is the folder of everything that a node keeps. One process uses it at a
+// time: it holds a lock on the file `lock` until it ends, however it ends.
+type home struct {
+	dir  string
+	lock *os.File
+}
+
+// SocketPath is where the node of a home answers its command line.
+func SocketPath(dir string) string { return filepath.Join(dir, "api.sock") }
+
+// openHome makes the folder if it is missing and locks it.
+func openHome(dir string) (*home, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the home folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the home folder: %w; give another with --home", err)
+	}
+	h := &home{dir: dir}
+	f, err := os.OpenFile(h.path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("home folder %s cannot be written: %w; mend its owner or give another with --home", dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		holder, _ := os.ReadFile(f.Name())
+		return nil, fmt.Errorf("home %s is in use by process %s: stop that one first, or give this node its own with --home",
+			dir, strings.TrimSpace(string(holder)))
+	}
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("write %s: %w", f.Name(), err)
+		}
+	}
+	h.lock = f
+	return h, nil
+}
+
+func (h *home) path(name ...string) string {
+	return filepath.Join(append([]string{h.dir}, name...)...)
+}
+
+// nextBoot is a number that is larger at every start of the node. It is the time
+// where the clock goes forward, and one more than the last where it does not:
+// small machines begin in 1970 after a power cut.
+func (h *home) nextBoot() (uint64, error) {
+	last := uint64(0)
+	b, err := os.ReadFile(h.path("boot"))
+	switch {
+	case err == nil:
+		// A damaged file counts as none: then the clock alone decides.
+		last, _ = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	case !errors.Is(err, os.ErrNotExist):
+		return 0, fmt.Errorf("read the boot number: %w", err)
+	}
+	boot := max(last+1, uint64(time.Now().UnixNano()))
+	next := h.path("boot.next")
+	if err := os.WriteFile(next, fmt.Appendln(nil, boot), 0o600); err != nil {
+		return 0, fmt.Errorf("write the boot number: %w", err)
+	}
+	if err := os.Rename(next, h.path("boot")); err != nil {
+		return 0, fmt.Errorf("write the boot number: %w", err)
+	}
+	return boot, nil
+}
+
+// token is the join token that the operator left in the home, "" if none.
+func (h *home) token() (string, error) {
+	b, err := os.ReadFile(h.path("token"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the join token: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Close gives the home free. The lock file stays: removing it would race with
+// the next start.
+func (h *home) Close() error { return h.lock.Close() }

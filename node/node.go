@@ -1,0 +1,209 @@
+// Package node is a Shoal peer as a library, and the only place where its parts
+// are put together: the mesh (p2p), the store (storage), the executors, the
+// scheduler with its ledger, and the HTTP API.
+//
+//	n, err := node.New(node.Config{Home: dir, Private: true, Initial: true}, log)
+//	err = n.Run(ctx, func(o node.Offer) { … ready … })
+//
+// Several nodes in one process are fine, each with a Home and ports of its own.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shoal-mesh/shoal/executor"
+	"github.com/shoal-mesh/shoal/executor/wasm"
+	"github.com/shoal-mesh/shoal/node/api"
+	"github.com/shoal-mesh/shoal/p2p"
+	"github.com/shoal-mesh/shoal/scheduler"
+	"github.com/shoal-mesh/shoal/scheduler/job"
+	"github.com/shoal-mesh/shoal/scheduler/ledger"
+	"github.com/shoal-mesh/shoal/storage"
+)
+
+// Node is one peer.
+type Node struct {
+	cfg Config
+	log *zap.Logger
+}
+
+// Offer is what a running node says of itself once it is ready.
+type Offer struct {
+	ID      api.ID
+	Labels  map[string]string
+	Room    job.Room   // what jobs may use together
+	Engines []string   // what runs jobs, each proved by a run: "wasmer 2.0.0"
+	Missing []string   // what it cannot offer and why, in sentences
+	Join    *api.Token // lets the next machine in; nil in an open swarm
+	API     string     // host:port where the HTTP API listens
+}
+
+// MaybeChild must be the first call in main of a program that runs nodes: where
+// the process was started as the child that runs a guest, it does that and does
+// not return.
+func MaybeChild() { wasm.MaybeChild() }
+
+// New checks cfg; it starts nothing and touches no disk.
+func New(cfg Config, log *zap.Logger) (*Node, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	return &Node{cfg: cfg, log: log}, nil
+}
+
+// Run runs the node until ctx ends or a part fails, and returns the first
+// failure after everything has stopped; nil when ctx ended it. The node takes
+// jobs before ready is called, once, from another goroutine: by then it has also
+// proved what it can run.
+func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
+	h, err := openHome(n.cfg.Home)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+
+	identity, err := p2p.LoadIdentity(h.path("identity.key"))
+	if err != nil {
+		return err
+	}
+	member, err := enter(ctx, n.cfg, h, identity)
+	if err != nil {
+		return err
+	}
+	cfg := n.cfg.withDefaults(member.key == nil && len(member.first) == 0)
+
+	listener, err := net.Listen("tcp", cfg.API)
+	if err != nil {
+		return fmt.Errorf("open the HTTP API at %s: %w; is another node running? choose another address with --api", cfg.API, err)
+	}
+	defer listener.Close()
+	listen := make([]multiaddr.Multiaddr, len(cfg.Listen))
+	for i, l := range cfg.Listen {
+		if listen[i], err = multiaddr.NewMultiaddr(l); err != nil {
+			return fmt.Errorf("--listen %q: %w", l, err)
+		}
+	}
+	book, err := ledger.Open(h.path("ledger.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+
+	boot, err := h.nextBoot()
+	if err != nil {
+		return err
+	}
+	mesh, err := p2p.New(p2p.Config{Identity: identity, SwarmKey: member.key, Listen: listen, Bootstrap: member.first,
+		KnownFile: h.path("peers.json"), Labels: cfg.labels(""), Ledgers: []string{string(book.ID())}, Boot: boot}, n.log.Named("p2p"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mesh.Close()) }()
+
+	store, err := storage.Open(ctx, storage.Config{Dir: h.path("ipfs"), Host: mesh.Host(), Routing: mesh.Routing()}, n.log.Named("storage"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	engine, err := wasm.New(wasm.Config{Dir: h.dir}, n.log.Named("wasm"))
+	if err != nil {
+		return err
+	}
+	runner, err := executor.NewRunner(h.path("work"), store, engine, n.log.Named("executor"))
+	if err != nil {
+		return err
+	}
+	w, err := connect(mesh, n.log.Named("wire"))
+	if err != nil {
+		return err
+	}
+	w.sched, err = scheduler.New(scheduler.Config{Self: job.PeerID(mesh.Host().ID().String()), Boot: boot, Ledger: book.ID(), Room: cfg.room(), Seed: rand.Uint64()},
+		book, w, runner, n.log.Named("scheduler"))
+	if err != nil {
+		return err
+	}
+	w.open()
+	defer w.Close()
+
+	b := &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh}}, cfg: cfg, key: member.key, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
+	return n.serve(ctx, h, b, w, book, engine, listener, ready)
+}
+
+// serve runs the parts side by side until ctx ends or one of them fails.
+func (n *Node) serve(ctx context.Context, h *home, b *backend, w *wire, book *ledger.Ledger, engine *wasm.Executor, public net.Listener, ready func(Offer)) error {
+	socket, err := api.ListenSocket(SocketPath(h.dir))
+	if err != nil {
+		return err
+	}
+	defer os.Remove(SocketPath(h.dir))
+	peers, err := b.mesh.Listener(askProtocol)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	log := n.log.Named("api")
+	g.Go(func() error { return api.Serve(ctx, socket, api.Local(b, log), log) })
+	g.Go(func() error { return api.Serve(ctx, public, api.Public(b, log), log) })
+	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(b.own, caller, log), log) })
+	// The ledger outlives the scheduler, so that what it appended last is committed.
+	bookCtx, closeBook := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { return book.Run(bookCtx) })
+	g.Go(func() error { defer closeBook(); return w.sched.Run(ctx) })
+	g.Go(func() error { return b.mesh.Run(ctx) })
+	g.Go(func() error { return b.store.Run(ctx) })
+	g.Go(func() error { return w.deliver(ctx) })
+	g.Go(func() error { return w.publish(ctx) })
+	g.Go(func() error { return w.follow(ctx) })
+	b.ready.Store(true)
+	n.log.Info("ready", zap.String("peer", b.mesh.Host().ID().String()), zap.Bool("private", b.key != nil), zap.Stringer("api", b.api))
+	g.Go(func() error {
+		o := n.prove(ctx, b, book, engine)
+		if ctx.Err() == nil && ready != nil {
+			ready(o)
+		}
+		return nil
+	})
+	return ended(ctx, g.Wait())
+}
+
+// prove runs one tiny guest for real, announces what worked and says what this
+// node offers.
+func (n *Node) prove(ctx context.Context, b *backend, book *ledger.Ledger, engine *wasm.Executor) Offer {
+	o := Offer{ID: b.ID(ctx), Room: b.cfg.room(), API: b.api.String()}
+	name := ""
+	if err := engine.SelfTest(ctx); err != nil {
+		o.Missing = append(o.Missing, fmt.Sprintf("WebAssembly jobs: the self-test failed: %v", err))
+	} else {
+		name = engine.Engine() // after the test, which may have changed it
+		o.Engines = append(o.Engines, name)
+	}
+	o.Labels = b.cfg.labels(name)
+	if err := b.mesh.Announce(o.Labels, []string{string(book.ID())}); err != nil {
+		o.Missing = append(o.Missing, fmt.Sprintf("labels: %v", err))
+	}
+	if b.key != nil {
+		if t, err := b.Token(ctx, time.Hour); err == nil {
+			o.Join = &t
+		}
+	}
+	return o
+}
+
+// caller is the peer at the other end of the stream that a request came over.
+func caller(r *http.Request) (job.PeerID, bool) {
+	p, err := peer.Decode(r.RemoteAddr)
+	return job.PeerID(r.RemoteAddr), err == nil && p.String() == r.RemoteAddr
+}
