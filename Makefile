@@ -12,8 +12,8 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 # out of it, so that the same source gives the same bytes anywhere.
 BUILD       := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS)
 WASM_GO     := CGO_ENABLED=0 GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -buildvcs=false -ldflags='-s -w'
-# Needs nothing of compiler-rt, which Debian keeps in a package of its own.
-WASM_C      := clang --target=wasm32-wasi -Os -s -nodefaultlibs -lc
+# Where clang's runtime for WebAssembly is not to be had (see scripts/deps.sh), small programs do without.
+WASM_C       = clang --target=wasm32-wasi -Os -s $(shell [ -e "$$(clang --target=wasm32-wasi --print-libgcc-file-name)" ] || echo -nodefaultlibs -lc)
 
 # What goes into the binary. A make that finds none of it newer builds nothing.
 SOURCES     := go.mod go.sum $(shell find cli node scheduler executor storage p2p -type f -not -name '*_test.go' -not -path '*/testdata/*' -not -path '*/embedded/*')

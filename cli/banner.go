@@ -10,8 +10,9 @@ import (
 )
 
 // banner says what the node that has just become ready offers, what it does
-// not and why, and what to do next.
-func (p *program) banner(o node.Offer) {
+// not and why, and what to do next. A join token is a secret for as long as it is
+// good: it is shown where a person reads it or asked for it, and not to a log.
+func (p *program) banner(o node.Offer, token bool) {
 	swarm := "an open swarm"
 	switch {
 	case o.ID.Private:
@@ -33,10 +34,14 @@ func (p *program) banner(o node.Offer) {
 	fmt.Fprintf(w, "  API\t%s\n", o.API)
 	w.Flush()
 
-	if o.Join != nil {
+	switch {
+	case o.Join != nil && token:
 		fmt.Fprintf(p.out, "\nThe next machine joins with this line, which is good for %v:\n", span(time.Until(o.Join.Expires).Round(time.Minute)))
 		p.line(o.Join.Line)
-	} else {
+	case o.Join != nil:
+		fmt.Fprintf(p.out, "\nThe next machine joins with a line that this prints:\n")
+		p.line(p.command("token", "create"))
+	default:
 		fmt.Fprintf(p.out, "\nNow, in another terminal:\n")
 		p.line(p.command("submit", "examples/wordcount/job.yaml", "--follow"))
 	}

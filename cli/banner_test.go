@@ -24,12 +24,16 @@ func TestBanner(t *testing.T) {
 	founder.Labels = map[string]string{"site": "attic", "os": "linux"}
 	founder.Join = &api.Token{Line: "SHOAL_TOKEN=shoal1x node serve --join 10.0.0.7", Expires: time.Now().Add(time.Hour)}
 
+	member := alone
+	member.ID, member.Join = founder.ID, founder.Join
+
 	tests := []struct {
 		name, called, home string
 		offer              node.Offer
+		token              bool
 		want               string
 	}{
-		{"alone", "node", "", alone, `Shoal 1.0.0 is ready: a node of a swarm of one, on loopback.
+		{"alone", "node", "", alone, false, `Shoal 1.0.0 is ready: a node of a swarm of one, on loopback.
   peer    12D3KooWMeetsTheEyeOnThisSideXVgk2y8Q
   offers  cpu 2, memory 1.5 GiB; wasmer 2.0.0
   API     127.0.0.1:1234
@@ -38,7 +42,7 @@ Now, in another terminal:
   node submit examples/wordcount/job.yaml --follow
   (or shoal …)
 `},
-		{"alone, elsewhere", "shoal", "/srv/my shoal", alone, `Shoal 1.0.0 is ready: a node of a swarm of one, on loopback.
+		{"alone, elsewhere", "shoal", "/srv/my shoal", alone, false, `Shoal 1.0.0 is ready: a node of a swarm of one, on loopback.
   peer    12D3KooWMeetsTheEyeOnThisSideXVgk2y8Q
   offers  cpu 2, memory 1.5 GiB; wasmer 2.0.0
   API     127.0.0.1:1234
@@ -47,7 +51,16 @@ Now, in another terminal:
   shoal submit examples/wordcount/job.yaml --follow --home '/srv/my shoal'
   (or node …)
 `},
-		{"founder", "node", "", founder, `Shoal 1.0.0 is ready: a node of the private swarm 4f2a9c.
+		{"member, into a log", "shoal", "/srv/x", member, false, `Shoal 1.0.0 is ready: a node of the private swarm 4f2a9c.
+  peer    12D3KooWMeetsTheEyeOnThisSideXVgk2y8Q
+  offers  cpu 2, memory 1.5 GiB; wasmer 2.0.0
+  API     127.0.0.1:1234
+
+The next machine joins with a line that this prints:
+  shoal token create --home /srv/x
+  (or node …)
+`},
+		{"founder", "node", "", founder, true, `Shoal 1.0.0 is ready: a node of the private swarm 4f2a9c.
   peer     12D3KooWMeetsTheEyeOnThisSideXVgk2y8Q
   offers   cpu 2, memory 1.5 GiB; it runs no jobs
   without  WebAssembly jobs: the self-test failed: no memory
@@ -63,7 +76,7 @@ The next machine joins with this line, which is good for 1h:
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
 			p := &program{name: test.called, home: test.home, out: &out}
-			p.banner(test.offer)
+			p.banner(test.offer, test.token)
 			if got := out.String(); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}

@@ -3,8 +3,9 @@
 // process; every other command asks the local one over the socket in its home.
 //
 // Results go to stdout, everything said about them to stderr. The exit codes
-// are 0 done, 1 the job failed (or something else did), 2 wrong use or a bad
-// spec, 3 the node cannot be reached, 4 timed out waiting, and 130 interrupted.
+// are 0 done, 1 the job failed (or something else did, or there is no such job),
+// 2 wrong use, a bad spec or a bad token, 3 the node cannot be reached, 4 timed
+// out waiting, and 130 interrupted.
 package cli
 
 import (
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -38,7 +40,7 @@ func Main(args []string) int {
 // called by, until it is done or ctx ends, and returns the exit code. It takes
 // SHOAL_… and HOME from the process's environment.
 func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	p := &program{name: programName(args), in: in, out: out, err: errs}
+	p := &program{name: programName(args), in: in, out: out, err: errs, patience: patience}
 	err := p.run(ctx, args)
 	return p.exit(err)
 }
@@ -49,7 +51,9 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	home     string // --home as it was given, for the commands that hints name
-	met      bool   // a node answered before
+	asks     bool   // the command asks the local node
+	met      bool   // that node answered before
+	patience time.Duration
 }
 
 // programName is the name that printed commands use.

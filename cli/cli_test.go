@@ -113,8 +113,8 @@ func TestLostAnswer(t *testing.T) {
 	if !strings.Contains(stderr, "broke off; trying again") {
 		t.Errorf("stderr says nothing of it: %q", stderr)
 	}
-	if jobs, _ := f.List(t.Context()); len(jobs) != 1 {
-		t.Errorf("there are %d jobs", len(jobs))
+	if l, _ := f.List(t.Context()); len(l.Jobs) != 1 {
+		t.Errorf("there are %d jobs", len(l.Jobs))
 	}
 }
 

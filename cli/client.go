@@ -1,17 +1,10 @@
 package cli
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/urfave/cli/v2"
 
 	"github.com/shoal-mesh/shoal/node"
@@ -49,6 +42,7 @@ func (p *program) client(c *cli.Context) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.asks = true
 	return api.NewClient(node.SocketPath(home)), nil
 }
 
@@ -59,46 +53,4 @@ func (p *program) command(words ...string) string {
 		line += " --home " + shellQuote(p.home)
 	}
 	return line
-}
-
-// patience is how long a node that answered before may be away, for instance
-// to be started anew.
-const patience = 30 * time.Second
-
-// again calls f, and calls it again when the connection broke, until it comes
-// to an end of its own, ctx ends, or the node was away for as long as patience
-// has. Where there is no node and never was one, it returns at once. f must go
-// on where it was when it is called again.
-func (p *program) again(ctx context.Context, f func() error) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 2*time.Second
-	var away time.Time // since when
-	for first := true; ; first = false {
-		started := time.Now()
-		err := f()
-		switch {
-		case err == nil || ctx.Err() != nil || api.CodeOf(err) != api.CodeUnreachable:
-			p.met = true
-			return err
-		case !p.met && nobody(err):
-			return err
-		case first || time.Since(started) > time.Second:
-			p.say("the connection to the node broke off; trying again …")
-			p.met, away = true, time.Now()
-			pause.Reset()
-		case time.Since(away) > patience:
-			return fmt.Errorf("tried for %v: %w", patience, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
-}
-
-// nobody reports whether err says that no node can be there.
-func nobody(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) ||
-		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EINVAL)
 }

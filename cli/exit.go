@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -50,6 +49,23 @@ func cause(err error) error {
 // there is to say about it.
 var errInterrupted = &exitError{exitInterrupted, context.Canceled}
 
+// message is err for a person, in one line. Faults of a job file have a line
+// each, as compilers print theirs.
+func (p *program) message(err error) string {
+	var faults job.Faults
+	if errors.As(err, &faults) && len(faults) > 1 {
+		return err.Error()
+	}
+	message := p.name + ": " + api.Plain(err.Error())
+	if p.asks && api.CodeOf(err) == api.CodeUnreachable && nobody(err) && !errors.Is(err, fs.ErrPermission) {
+		message += ". Start it with: " + p.command("serve")
+		if p.home == "" {
+			message += ". If it runs with another home, name that with --home or SHOAL_HOME"
+		}
+	}
+	return message
+}
+
 // exit prints err and returns the exit code for it.
 func (p *program) exit(err error) int {
 	var (
@@ -65,11 +81,7 @@ func (p *program) exit(err error) int {
 		p.say("interrupted")
 		return exitInterrupted
 	}
-	message := err.Error()
-	if !strings.Contains(message, "\n") {
-		message = p.name + ": " + message
-	}
-	p.say("%s", printable(message))
+	p.say("%s", printable(p.message(err)))
 	switch {
 	case errors.As(err, &own):
 		return own.code

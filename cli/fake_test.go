@@ -25,8 +25,9 @@ import (
 
 // fakeNode answers the API from memory. A job does what its first argument
 // says: end well (the default), "fail" with code 3, "hang" until it is
-// cancelled, "wait" for a peer that never comes. What breaks says fails once,
-// in the middle, as if the connection had broken.
+// cancelled, "wait" for a peer that never comes, "lose" its output with the peer
+// that ran it. What breaks says fails once, in the middle, as if the connection
+// had broken; and if it says "silent", two peers do not answer.
 type fakeNode struct {
 	api.Backend // what no command asks for
 	mu          sync.Mutex
@@ -36,11 +37,16 @@ type fakeNode struct {
 	pins        []string
 	breaks      map[string]bool // submit, logs, tar
 	ended       chan struct{}   // closed when the job that hangs was cancelled
+
+	// refuse, if set, may answer in place of Watch ("watch") and Logs ("logs"), and
+	// again when these have told what there is and wait ("watching", "logging").
+	refuse func(call string) error
 }
 
 const (
 	here  = "12D3KooWMeetsTheEyeOnThisSideXVgk2y8Q"
 	there = "12D3KooWFarAwayAndRunsTheTaskk9PzR4tM"
+	gone  = "12D3KooWWasHereAndRanTheTaskPq7mZ3cW"
 )
 
 var day = time.Date(2020, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -52,26 +58,50 @@ type test interface {
 	Fatal(args ...any)
 }
 
-// startFake serves a fake node at the socket in home until the test ends.
-func startFake(t test, home string, breaks ...string) *fakeNode {
+func newFake(breaks ...string) *fakeNode {
 	f := &fakeNode{nonces: map[string]job.ID{}, content: map[string][]byte{}, breaks: map[string]bool{}, ended: make(chan struct{})}
 	for _, b := range breaks {
 		f.breaks[b] = true
 	}
+	return f
+}
+
+// startFake serves a fake node at the socket in home until the test ends.
+func startFake(t test, home string, breaks ...string) *fakeNode {
+	f := newFake(breaks...)
+	f.start(t, home)
+	return f
+}
+
+// start serves f until the test ends or stop is called, which then returns when
+// the node has stopped in good order.
+func (f *fakeNode) start(t test, home string) (stop func()) {
 	l, err := api.ListenSocket(filepath.Join(home, "api.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- api.Serve(ctx, l, api.Local(f, zap.NewNop()), zap.NewNop()) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return f
+	t.Cleanup(stop)
+	return stop
+}
+
+// asked is what refuse says of a call.
+func (f *fakeNode) asked(call string) error {
+	f.mu.Lock()
+	refuse := f.refuse
+	f.mu.Unlock()
+	if refuse == nil {
+		return nil
+	}
+	return refuse(call)
 }
 
 // snap reports whether what is to break now, and breaks it no more.
@@ -125,8 +155,14 @@ func (f *fakeNode) make(id job.ID, spec job.Spec) *job.Job {
 	if act == "fail" {
 		p.State, result.Exit = job.Failed, 3
 	}
+	if act == "lose" {
+		p.Executor = gone
+	}
 	for _, o := range spec.Outputs {
 		result.Outputs = append(result.Outputs, job.Output{Name: o.Name, CID: f.keep(resultTar(act)), Size: 15})
+	}
+	if act == "lose" {
+		clear(f.content)
 	}
 	p.Result, p.Ended = result, at(2)
 	j.History = append(j.History, job.Event{Attempt: job.Attempt{Job: id, Attempt: 1}, Kind: job.Finished, At: at(2), Peer: there, Result: result})
@@ -189,23 +225,31 @@ func (f *fakeNode) Job(_ context.Context, id string) (job.Job, error) {
 	return j.Clone(), nil
 }
 
-func (f *fakeNode) List(context.Context) ([]api.Summary, error) {
+func (f *fakeNode) List(context.Context) (l api.JobList, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := []api.Summary{}
+	if f.breaks["silent"] {
+		l.Silent = []job.PeerID{gone, there}
+	}
 	for _, j := range f.jobs {
-		out = append(out, api.Summary{ID: j.ID, Name: j.Spec.Name, State: j.State(), Submitted: j.Submitted, Ended: j.Ended(),
+		l.Jobs = append(l.Jobs, api.Summary{ID: j.ID, Name: j.Spec.Name, State: j.State(), Submitted: j.Submitted, Ended: j.Ended(),
 			Submitter: j.Submitter, Executor: j.Tasks[0].Executor, Attempt: j.Tasks[0].Attempt, Reason: j.Reason})
 	}
-	return out, nil
+	return l, nil
 }
 
 func (f *fakeNode) Watch(ctx context.Context, id string, see func(job.Job) error) error {
+	if err := f.asked("watch"); err != nil {
+		return err
+	}
 	j, err := f.Job(ctx, id)
 	if err != nil {
 		return err
 	}
 	if err := see(j); err != nil || j.Terminal() {
+		return err
+	}
+	if err := f.asked("watching"); err != nil {
 		return err
 	}
 	select {
@@ -233,9 +277,20 @@ func (f *fakeNode) Cancel(ctx context.Context, id string) (job.Job, error) {
 
 // Logs sends a line on each stream, in pieces that overlap after a break.
 func (f *fakeNode) Logs(ctx context.Context, id string, o api.LogOptions, see func(api.LogChunk) error) error {
-	j, err := f.Job(ctx, id)
-	if err != nil || j.Tasks[0].Attempt == 0 {
+	if err := f.asked("logs"); err != nil {
 		return err
+	}
+	j, err := f.Job(ctx, id)
+	if err != nil || j.Tasks[0].Attempt == 0 && !o.Follow {
+		return err
+	}
+	if j.Tasks[0].Attempt == 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.ended:
+			return nil
+		}
 	}
 	const text = "counting\nwords\n"
 	start := max(0, o.Stdout-3)
@@ -247,6 +302,9 @@ func (f *fakeNode) Logs(ctx context.Context, id string, o api.LogOptions, see fu
 		return err
 	}
 	if err := see(api.LogChunk{Attempt: 1, Stream: "stderr", Data: []byte("careful\n")}); err != nil {
+		return err
+	}
+	if err := f.asked("logging"); err != nil {
 		return err
 	}
 	if !j.Terminal() && o.Follow {

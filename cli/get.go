@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ipfs/go-cid"
@@ -91,10 +92,12 @@ func (p *program) fetchJob(ctx context.Context, client *api.Client, id, dir stri
 	if dir == "" {
 		dir = string(j.ID)
 	}
-	var outputs []job.Output
+	var outputs []output
 	for _, t := range j.Tasks {
 		if t.Result != nil {
-			outputs = append(outputs, t.Result.Outputs...)
+			for _, o := range t.Result.Outputs {
+				outputs = append(outputs, output{o, t.Executor})
+			}
 		}
 	}
 	if len(outputs) == 0 && j.State() != job.Done {
@@ -120,10 +123,31 @@ func (p *program) fetchJob(ctx context.Context, client *api.Client, id, dir stri
 	}
 	for _, o := range outputs {
 		if err := p.fetch(ctx, client, o.CID, filepath.Join(dir, o.Name)); err != nil {
-			return fmt.Errorf("fetch output %s: %w", o.Name, err)
+			return fmt.Errorf("fetch output %s: %w", o.Name, p.whoHasIt(ctx, client, j.ID, o.at, err))
 		}
 	}
 	return nil
+}
+
+// output is an output of a job, with the peer that keeps its data.
+type output struct {
+	job.Output
+	at job.PeerID
+}
+
+// whoHasIt is why a job's data did not come, with the peer at which it lies where
+// that is not there.
+func (p *program) whoHasIt(ctx context.Context, client *api.Client, id job.ID, at job.PeerID, err error) error {
+	switch api.CodeOf(err) {
+	case api.CodeNoSuchCID, api.CodeTimeout, api.CodeUnavailable:
+	default:
+		return err
+	}
+	live, lost := client.Peers(ctx)
+	if lost != nil || at == "" || slices.ContainsFunc(live, func(l api.Peer) bool { return l.ID == at }) {
+		return err
+	}
+	return api.Errorf(api.CodeOf(err), "its data lies at peer %s, which is not there; start that node again, and then: %s (%w)", at.Short(), p.command("get", string(id)), err)
 }
 
 // checkFree refuses to write over what is there.

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/shoal-mesh/shoal/node/api"
+	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
 func (p *program) list() *cli.Command {
@@ -28,10 +30,12 @@ func (p *program) list() *cli.Command {
 			if err != nil {
 				return err
 			}
-			jobs, err := client.List(c.Context)
+			l, err := client.List(c.Context)
 			if err != nil {
 				return err
 			}
+			p.sayWhoIsSilent(l.Silent)
+			jobs := l.Jobs
 			return p.show(as, jobs, func(w io.Writer, wide bool) {
 				if len(jobs) == 0 {
 					p.say("no jobs")
@@ -40,6 +44,21 @@ func (p *program) list() *cli.Command {
 				listTable(w, wide, jobs)
 			})
 		},
+	}
+}
+
+// sayWhoIsSilent says whose jobs are missing in a list.
+func (p *program) sayWhoIsSilent(silent []job.PeerID) {
+	var names []string
+	for _, s := range silent {
+		names = append(names, printable(s.Short()))
+	}
+	switch len(names) {
+	case 0:
+	case 1:
+		p.say("1 peer did not answer; its jobs are not shown: %s", names[0])
+	default:
+		p.say("%d peers did not answer; their jobs are not shown: %s", len(names), strings.Join(names, ", "))
 	}
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"github.com/urfave/cli/v2"
+
+	"github.com/shoal-mesh/shoal/node/api"
 )
 
 func (p *program) logs() *cli.Command {
@@ -22,12 +24,21 @@ func (p *program) logs() *cli.Command {
 			if err != nil {
 				return err
 			}
-			id, follow := c.Args().First(), c.Bool("follow")
-			err = p.stream(c.Context, client, id, follow)
-			if err != nil && follow {
-				return p.goesOn(c.Context, id, err)
+			v := p.vigil(client, c.Args().First())
+			if c.Bool("follow") {
+				if err := v.followOutput(c.Context, idling); err != nil {
+					return v.goesOn(c.Context, err)
+				}
+				return nil
 			}
-			return err
+			if err := v.stream(c.Context, false); err != nil || v.at.Attempt > 0 {
+				return err
+			}
+			// Nothing was printed: perhaps nothing runs.
+			if j, err := client.Job(c.Context, v.id); err == nil && idling(j) != "" {
+				p.say("job %s has no output yet: it is %s", j.ID, printable(api.Plain(idling(j))))
+			}
+			return nil
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"os"
 	"strings"
 
@@ -51,7 +52,7 @@ func (p *program) runServe(c *cli.Context) error {
 	if err != nil {
 		return usage("%w", err)
 	}
-	return n.Run(c.Context, func(o node.Offer) { p.banner(o) })
+	return n.Run(c.Context, func(o node.Offer) { p.banner(o, cfg.Initial || terminal(p.out)) })
 }
 
 // config is the node that the flags describe.
@@ -84,12 +85,18 @@ func (p *program) logger() *zap.Logger {
 	stamps := zap.NewProductionEncoderConfig()
 	stamps.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder := zapcore.NewJSONEncoder(stamps)
-	if f, ok := p.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminal(p.err) {
 		people := zap.NewDevelopmentEncoderConfig()
 		people.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		encoder = zapcore.NewConsoleEncoder(people)
 	}
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(p.err)), zap.InfoLevel))
+}
+
+// terminal reports whether a person reads what w is given.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // cpuFlag and bytesFlag are flags that read amounts as job.yaml has them.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -78,11 +80,13 @@ func (p *program) runSubmit(c *cli.Context) error {
 	}
 	ctx, cancel := patient(c)
 	defer cancel()
-	switch id := string(receipt.ID); {
+	v := p.vigil(client, string(receipt.ID))
+	v.known.Store(true)
+	switch {
 	case c.Bool("follow"):
-		err = p.follow(ctx, client, id)
+		err = v.follow(ctx)
 	case waits:
-		err = p.await(ctx, client, id)
+		err = v.await(ctx)
 	}
 	switch {
 	case err != nil:
@@ -117,7 +121,12 @@ func (p *program) openJob(name string) (jobFile, error) {
 	if err != nil {
 		return jobFile{}, usage("read the job file: %w", err)
 	}
+	// Editors on Windows put a mark before UTF-8, which is no part of the file.
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	spec, err := job.Parse(text, shown)
+	if err != nil && strings.Contains(err.Error(), "'\t'") {
+		return jobFile{}, usage("a tab cannot indent a line of YAML at %s:%d:1; write spaces in its place", shown, tabbed(text))
+	}
 	if err != nil {
 		return jobFile{}, err
 	}
@@ -130,6 +139,17 @@ func (p *program) openJob(name string) (jobFile, error) {
 		return jobFile{}, err
 	}
 	return jobFile{spec, folder}, nil
+}
+
+// tabbed is the first line that is indented with a tab.
+func tabbed(text []byte) (line int) {
+	for l := range bytes.Lines(text) {
+		line++
+		if indent := l[:len(l)-len(bytes.TrimLeft(l, " \t"))]; bytes.ContainsRune(indent, '\t') {
+			break
+		}
+	}
+	return line
 }
 
 // checkLocal finds out what would go wrong with the local files of a job only
@@ -178,14 +198,15 @@ func (p *program) send(ctx context.Context, client *api.Client, file jobFile) (a
 			return api.Receipt{}, fmt.Errorf("add %s: %w", ref, err)
 		}
 		p.say("added %s (%s) as %s", ref, size(a.Size), a.CID)
-		added[ref] = "ipfs://" + a.CID
+		added[ref], p.met = "ipfs://"+a.CID, true
 	}
 	submission := api.Submission{Spec: file.spec.Replace(added), Nonce: rand.Text()}
 	var receipt api.Receipt
-	err := p.again(ctx, func() (err error) {
+	err := p.vigil(client, "").again(ctx, func() (err error) {
 		receipt, err = client.Submit(ctx, submission)
 		return err
 	})
+	p.met = p.met || err == nil
 	return receipt, err
 }
 

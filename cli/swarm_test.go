@@ -3,13 +3,17 @@ package cli_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,13 +47,18 @@ func run(dir string, env []string, name string, args ...string) error {
 // binary on loopback, each with a home of its own. Beside testscript's own,
 // they have these commands:
 //
-//	serve NAME [FLAG]…         start a node; $NAME_API and $NAME_TOKEN are what it printed
+//	serve NAME [FLAG]…         start a node; $NAME_API is what it printed, as is $NAME_TOKEN of a founder
+//	                           ! serve … if it must not start; what it said, and "exit CODE", is in refused
 //	on NAME COMMAND [ARG]…     run a command at that node; ! on … if it must fail
 //	exits CODE NAME COMMAND…   the same, and the exit code must be CODE
 //	first VAR FILE             set VAR to the first word of a file, or of stdout
 //	peers NAME N               wait until it knows N peers that run jobs
 //	running NAME JOB           wait until the job runs; $EXECUTOR is the name of the node that runs it
 //	crash NAME                 SIGKILL
+//	halt NAME                  SIGTERM, and wait until it has stopped
+//	behind NAME FILE WORD COMMAND…
+//	                           start a command at that node and go on once it has said WORD
+//	ended CODE FILE            wait until that command has ended; what it said is in FILE
 //	interrupt NAME COMMAND…    the same as on, with Ctrl-C once it has printed two lines
 func TestSwarm(t *testing.T) {
 	bin, err := builtNode()
@@ -78,7 +87,7 @@ func TestSwarm(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/swarm",
 		Setup: func(e *testscript.Env) error {
-			s := &swarm{bin: bin, nodes: map[string]*process{}}
+			s := &swarm{bin: bin, nodes: map[string]*process{}, behind: map[string]*process{}}
 			e.Values["swarm"] = s
 			e.Defer(s.stop)
 			e.Setenv("EXAMPLES", examples)
@@ -86,24 +95,73 @@ func TestSwarm(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "on": on, "first": first, "exits": exits, "peers": peers, "running": running, "crash": crash, "interrupt": interrupt,
+			"serve": serve, "on": on, "first": first, "exits": exits, "peers": peers, "running": running,
+			"crash": crash, "halt": halt, "interrupt": interrupt, "behind": behind, "ended": ended,
 		},
 	})
 }
 
 type swarm struct {
-	bin   string
-	nodes map[string]*process
+	bin    string
+	nodes  map[string]*process
+	behind map[string]*process // commands that run beside the script, by their file
 }
 
-// process is a node that runs.
+// process is a node, or a command, that runs.
 type process struct {
 	cmd  *exec.Cmd
 	id   string
 	done chan struct{}
 }
 
+// start starts a command that ends with this test, even if that is killed, and
+// gives take its stdout line by line; its stderr too, unless that has a place. It
+// returns once take has had enough, or the command has ended its output, and
+// closes log when the command is over.
+func start(c *exec.Cmd, log io.Closer, take func(line string) (enough bool)) (*process, error) {
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if c.Stderr == nil {
+		c.Stderr = c.Stdout
+	}
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p := &process{cmd: c, done: make(chan struct{})}
+	began, taken := make(chan error, 1), make(chan struct{})
+	enough := sync.OnceFunc(func() { close(taken) })
+	go func() {
+		// The signal comes when the thread that started the command ends: this
+		// goroutine keeps it until the command is over.
+		runtime.LockOSThread()
+		defer close(p.done)
+		defer log.Close()
+		err := c.Start()
+		began <- err
+		defer enough()
+		if err != nil {
+			return
+		}
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if take(lines.Text()) {
+				enough()
+			}
+		}
+		enough()
+		_, _ = io.Copy(io.Discard, out) // after a line that is too long
+		_ = c.Wait()
+	}()
+	err = <-began
+	<-taken
+	return p, err
+}
+
 func (s *swarm) stop() {
+	for _, p := range s.behind {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
 	for _, p := range s.nodes {
 		_ = p.cmd.Process.Signal(os.Interrupt)
 	}
@@ -139,38 +197,31 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s, name := theSwarm(ts), args[0]
 	c := s.command(ts, name, append([]string{"serve", "--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"}, args[1:]...)...)
-	out, err := c.StdoutPipe()
-	ts.Check(err)
 	log, err := os.Create(ts.MkAbs(name + ".log"))
 	ts.Check(err)
 	c.Stderr = log
-	ts.Check(c.Start())
-	p := &process{cmd: c, done: make(chan struct{})}
 	var banner strings.Builder
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		banner.WriteString(lines.Text() + "\n")
-		if strings.HasPrefix(lines.Text(), "  (or ") { // the last line
-			break
+	whole := false
+	p, err := start(c, log, func(line string) bool {
+		if !whole {
+			banner.WriteString(line + "\n")
+			whole = strings.HasPrefix(line, "  (or ") // the last line
 		}
-	}
-	go func() {
-		for lines.Scan() {
-		}
-		_ = c.Wait()
-		log.Close()
-		close(p.done)
-	}()
+		return whole
+	})
+	ts.Check(err)
 	peer := bannerPeer.FindStringSubmatch(banner.String())
 	if peer == nil {
 		<-p.done
 		why, _ := os.ReadFile(ts.MkAbs(name + ".log"))
+		why = fmt.Appendf(why, "exit %d\n", p.cmd.ProcessState.ExitCode())
 		ts.Check(os.WriteFile(ts.MkAbs("refused"), why, 0o600))
 		if !neg {
 			ts.Fatalf("node %s did not start:\n%s%s", name, banner.String(), why)
 		}
 		return
 	}
+	ts.Check(os.WriteFile(ts.MkAbs(name+".out"), []byte(banner.String()), 0o600))
 	s.nodes[name] = p
 	if neg {
 		ts.Fatalf("node %s started, and must not", name)
@@ -279,6 +330,47 @@ func crash(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(p.cmd.Process.Kill())
 	<-p.done
 	delete(s.nodes, args[0])
+}
+
+func halt(ts *testscript.TestScript, _ bool, args []string) {
+	s := theSwarm(ts)
+	p := s.nodes[args[0]]
+	if p == nil {
+		ts.Fatalf("no node %q runs", args[0])
+	}
+	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
+	<-p.done
+	delete(s.nodes, args[0])
+}
+
+func behind(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 4 {
+		ts.Fatalf("usage: behind NAME FILE WORD COMMAND…")
+	}
+	s, word := theSwarm(ts), args[2]
+	c := s.command(ts, args[0], args[3:]...)
+	log, err := os.Create(ts.MkAbs(args[1]))
+	ts.Check(err)
+	said := false
+	p, err := start(c, log, func(line string) bool {
+		fmt.Fprintln(log, line)
+		said = said || strings.Contains(line, word)
+		return said
+	})
+	ts.Check(err)
+	s.behind[args[1]] = p
+}
+
+func ended(ts *testscript.TestScript, _ bool, args []string) {
+	p := theSwarm(ts).behind[args[1]]
+	select {
+	case <-p.done:
+	case <-time.After(time.Minute):
+		ts.Fatalf("%s does not end:\n%s", args[1], ts.ReadFile(args[1]))
+	}
+	if code := strconv.Itoa(p.cmd.ProcessState.ExitCode()); code != args[0] {
+		ts.Fatalf("%s exited with %s, want %s:\n%s", args[1], code, args[0], ts.ReadFile(args[1]))
+	}
 }
 
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {

@@ -17,7 +17,7 @@ func (p *program) token() *cli.Command {
 			Usage:       "make a token",
 			Description: p.examples("Prints the token, and on stderr the line with which a machine joins. Keep it as secret as a password.", "node token create --ttl 10m"),
 			Flags: []cli.Flag{
-				&cli.GenericFlag{Name: "ttl", Value: new(timeFlag), Usage: "`TIME` until it expires, such as 10m", DefaultText: "1h"},
+				&cli.GenericFlag{Name: "ttl", Value: new(timeFlag), Usage: "`TIME` until it expires, such as 10m; 720h at most", DefaultText: "1h"},
 				formatFlag(), p.homeFlag(),
 			},
 			Action: p.runTokenCreate,
@@ -37,7 +37,11 @@ func (p *program) runTokenCreate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := client.Token(c.Context, time.Duration(*c.Generic("ttl").(*timeFlag)))
+	ttl := time.Duration(*c.Generic("ttl").(*timeFlag))
+	if c.IsSet("ttl") && ttl <= 0 {
+		return usage("--ttl 0 makes a token that has expired already; give it a time such as 10m, 720h at most")
+	}
+	t, err := client.Token(c.Context, ttl)
 	if err != nil {
 		return err
 	}

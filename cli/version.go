@@ -2,25 +2,43 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/shoal-mesh/shoal/node"
 )
 
 func (p *program) version() *cli.Command {
 	return &cli.Command{
 		Name:        "version",
 		Usage:       "say which version this is",
-		Description: p.examples("Asks no node.", "node version"),
+		Description: p.examples("And which WebAssembly engine it carries. Asks no node.", "node version", "node version -o json"),
+		Flags:       []cli.Flag{formatFlag()},
 		Action: func(c *cli.Context) error {
 			if err := need(c, 0, 0); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(p.out, "Shoal %s, %s, %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			as, err := format(c)
+			if err != nil {
+				return err
+			}
+			b := build{Version: version(), Engine: node.BuildEngine(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			return p.show(as, b, func(w io.Writer, _ bool) {
+				row(w, fmt.Sprintf("Shoal %s, %s, %s, %s", b.Version, b.Engine, b.Go, b.Platform))
+			})
 		},
 	}
+}
+
+// build is what this program was built from.
+type build struct {
+	Version  string `json:"version"`
+	Engine   string `json:"engine"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
 }
 
 // version is what the Go toolchain wrote into the program: the module's

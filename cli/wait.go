@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
@@ -15,7 +16,7 @@ func (p *program) wait() *cli.Command {
 		Name:        "wait",
 		Usage:       "wait until jobs have ended",
 		ArgsUsage:   "JOB...",
-		Description: p.examples("Prints a line for each job when it has ended. Exits with 1 if one of them failed, and with 4 if the time is over first.", `node wait "$(node submit examples/wordcount/job.yaml)"`),
+		Description: p.examples("Prints a line for each job when it has ended, and on stderr where it stands until then. Exits with 1 if one of them failed, and with 4 if the time is over first.", `node wait "$(node submit examples/wordcount/job.yaml)"`),
 		Flags:       []cli.Flag{timeoutFlag(), p.homeFlag()},
 		Action:      p.runWait,
 	}
@@ -33,10 +34,16 @@ func (p *program) runWait(c *cli.Context) error {
 	defer cancel()
 	var bad []error
 	for _, id := range c.Args().Slice() {
-		j, err := p.ended(ctx, client, id)
-		if err != nil {
-			return p.goesOn(ctx, id, err)
+		v := p.vigil(client, id)
+		v.says = standing
+		if c.Args().Len() > 1 {
+			v.says = func(j job.Job) string { return about(j, standing(j)) }
 		}
+		j, err := v.ended(ctx)
+		if err != nil {
+			return v.goesOn(ctx, err)
+		}
+		p.met = true
 		row(p.out, fmt.Sprintf("%s %v", j.ID, j.State()))
 		if err := verdict(j); err != nil {
 			bad = append(bad, err)
@@ -49,9 +56,17 @@ func (p *program) runWait(c *cli.Context) error {
 		return bad[0]
 	}
 	for _, err := range bad {
-		p.say("%s", printable(err.Error()))
+		p.say("%s", printable(api.Plain(err.Error())))
 	}
 	return failed("%d of %d jobs did not end well", len(bad), c.Args().Len())
+}
+
+// about is a line about one job of several.
+func about(j job.Job, line string) string {
+	if line == "" {
+		return ""
+	}
+	return fmt.Sprintf("job %s is %s", j.ID, line)
 }
 
 // timeoutFlag bounds how long a command waits for a job.

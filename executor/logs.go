@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -30,21 +29,21 @@ const (
 // long ago that its log is gone.
 var ErrNoLog = errors.New("its log is not kept here")
 
-// ReadLog reads what an attempt has written to a stream from offset on, as much
+// ReadLog reads what an attempt for owner has written to a stream from offset on, as much
 // as fits into p. ended is true when the attempt is over and nothing follows
 // what was read. It works while the attempt runs and after it.
-func (r *Runner) ReadLog(a job.Attempt, stream string, offset int64, p []byte) (n int, ended bool, err error) {
-	if stream != Stdout && stream != Stderr {
-		return 0, false, fmt.Errorf("reading the log of attempt %s: it has stdout and stderr, not %q", a, stream)
-	}
-	dir, err := r.folder(a)
+func (r *Runner) ReadLog(owner job.PeerID, a job.Attempt, stream string, offset int64, p []byte) (n int, ended bool, err error) {
+	dir, err := r.folder(owner, a)
 	if err != nil {
 		return 0, false, err
+	}
+	if stream != Stdout && stream != Stderr {
+		return 0, false, fmt.Errorf("reading the log of attempt %s: it has stdout and stderr, not %s", a, quote(stream))
 	}
 	// Whether it is over must be known before the log is read: what comes
 	// between the two is then read next time.
 	r.mu.Lock()
-	over := !r.live[a]
+	over := !r.live[dir]
 	r.mu.Unlock()
 	f, err := os.Open(filepath.Join(dir, stream))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,7 +67,8 @@ func (r *Runner) ReadLog(a job.Attempt, stream string, offset int64, p []byte) (
 	return n, offset+int64(n) >= fi.Size(), nil
 }
 
-// keptLogs are the logs of attempts that are over, the oldest first.
+// keptLogs are the logs of attempts that are over, the oldest first. Each is in
+// its attempt's folder, and that in the folder of its owner.
 type keptLogs struct {
 	list  []keptLog
 	bytes int64
@@ -80,12 +80,19 @@ type keptLog struct {
 	size  int64
 }
 
-// load lists the attempts in dir.
+func (l keptLog) owner() string { return filepath.Dir(l.dir) }
+
+// load lists the attempts in the owners' folders in dir.
 func (k *keptLogs) load(dir string) error {
-	list, err := os.ReadDir(dir)
-	for _, d := range list {
-		if !strings.HasPrefix(d.Name(), ".") {
-			k.list = append(k.list, measure(filepath.Join(dir, d.Name())))
+	owners, err := os.ReadDir(dir)
+	for _, o := range owners {
+		if !isOwner(o.Name()) {
+			continue
+		}
+		list, e := os.ReadDir(filepath.Join(dir, o.Name()))
+		err = errors.Join(err, e)
+		for _, d := range list {
+			k.list = append(k.list, measure(filepath.Join(dir, o.Name(), d.Name())))
 			k.bytes += k.list[len(k.list)-1].size
 		}
 	}
@@ -93,8 +100,8 @@ func (k *keptLogs) load(dir string) error {
 	return errors.Join(err, k.prune())
 }
 
-// add takes in the log of an attempt that is over and removes the oldest ones
-// beyond the bounds.
+// add takes in the log of an attempt that is over and removes others beyond the
+// bounds.
 func (k *keptLogs) add(dir string) error {
 	l := measure(dir)
 	k.list = append(k.list, l)
@@ -105,11 +112,34 @@ func (k *keptLogs) add(dir string) error {
 func (k *keptLogs) prune() error {
 	var err error
 	for len(k.list) > maxKeptLogs || k.bytes > maxKeptBytes && len(k.list) > 1 {
-		err = errors.Join(err, os.RemoveAll(k.list[0].dir))
-		k.bytes -= k.list[0].size
-		k.list = k.list[1:]
+		i := k.next()
+		l := k.list[i]
+		err = errors.Join(err, RemoveAll(l.dir))
+		_ = os.Remove(l.owner()) // unless there is more in it
+		k.bytes -= l.size
+		k.list = slices.Delete(k.list, i, i+1)
 	}
 	return err
+}
+
+// next is the log that goes next: the oldest of the owner whose logs take most,
+// so that nobody's many attempts push out those of others.
+func (k *keptLogs) next() int {
+	takes := map[string]int64{}
+	for _, l := range k.list {
+		if len(k.list) > maxKeptLogs {
+			takes[l.owner()]++
+		} else {
+			takes[l.owner()] += l.size
+		}
+	}
+	most := 0
+	for i, l := range k.list {
+		if takes[l.owner()] > takes[k.list[most].owner()] {
+			most = i
+		}
+	}
+	return most
 }
 
 // forget drops a log whose attempt runs again.

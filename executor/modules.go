@@ -13,6 +13,8 @@ import (
 	"time"
 )
 
+const modulesDir = ".modules"
+
 // Bounds of the modules that are kept for the next attempt.
 const (
 	maxModules     = 64
@@ -38,7 +40,7 @@ type module struct {
 }
 
 func newModules(dir string, store Store) (*modules, error) {
-	if err := os.RemoveAll(dir); err != nil {
+	if err := RemoveAll(dir); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -88,7 +90,7 @@ func (m *modules) fetch(ctx context.Context, ref string, mod *module) error {
 	if err != nil {
 		return err
 	}
-	defer removeAll(work)
+	defer RemoveAll(work)
 	file := filepath.Join(work, "module")
 	if err := m.store.Fetch(ctx, ref, file); err != nil {
 		return err
@@ -98,7 +100,7 @@ func (m *modules) fetch(ctx context.Context, ref string, mod *module) error {
 	case err != nil:
 		return err
 	case !fi.Mode().IsRegular():
-		return fault(fmt.Sprintf("the module %s is not a file; name the file in the folder: ipfs://CID/name", ref))
+		return fault(fmt.Sprintf("the module %s is not a file; give the CID of the module itself", quote(ref)))
 	}
 	m.mu.Lock()
 	mod.size = max(1, fi.Size())

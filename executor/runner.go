@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,30 +15,34 @@ import (
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
-// Store is where inputs come from and outputs go to.
+// Store is where inputs come from and outputs go to. Where content is to blame
+// for an error, and would be at every other peer, the error has a method
+// Refused() bool that returns true.
 type Store interface {
 	// Fetch writes the file or folder that ref (ipfs://CID[/path]) names to dst,
 	// which is not there yet.
 	Fetch(ctx context.Context, ref, dst string) error
-	// Put keeps the file or folder at path. It refuses links and devices.
+	// Put keeps the file or folder at path, and calls it as the path ends. It
+	// refuses links and devices.
 	Put(ctx context.Context, path string) (cid string, size int64, err error)
 }
 
-// What an attempt gets where its job does not say.
-const (
-	defaultMemory  = job.Bytes(256 << 20)
-	defaultTimeout = time.Hour
-	maxLog         = job.Bytes(16 << 20) // of stdout and of stderr, each
-)
+// maxLog bounds stdout and stderr, each.
+const maxLog = job.Bytes(16 << 20)
+
+// minTransfer is the least time that an attempt gets for fetching all that it
+// needs, and again for publishing; one with a longer time-out gets that.
+const minTransfer = 10 * time.Minute
 
 // Runner does the whole of attempts: fetch, run, publish. It keeps a folder for
-// each below its own:
+// each below its own, apart for each owner: the names of jobs come from other
+// peers, and none of them may reach what belongs to another's.
 //
-//	JOB.TASK.ATTEMPT/stdout, stderr    kept after the attempt, within bounds
-//	JOB.TASK.ATTEMPT/module            gone after it, as all that follows
-//	JOB.TASK.ATTEMPT/inputs/0, 1, …    in the order of the spec
-//	JOB.TASK.ATTEMPT/outputs/0, 1, …
-//	.modules/                          modules that were fetched lately
+//	OWNER/JOB.TASK.ATTEMPT/stdout, stderr         kept after it, within bounds
+//	OWNER/JOB.TASK.ATTEMPT/module                 gone after it, as all that follows
+//	OWNER/JOB.TASK.ATTEMPT/inputs/0, 1, …         in the order of the spec
+//	OWNER/JOB.TASK.ATTEMPT/outputs/0/NAME, …
+//	.modules/                                     modules that were fetched lately
 //
 // It is safe for concurrent use.
 type Runner struct {
@@ -49,7 +53,7 @@ type Runner struct {
 	log     *zap.Logger
 
 	mu   sync.Mutex
-	live map[job.Attempt]bool
+	live map[string]bool // by folder
 	kept keptLogs
 }
 
@@ -64,7 +68,7 @@ const exitBad = 126
 // NewRunner makes a runner that works in dir, which is its own: what earlier
 // runs left there is removed, except logs.
 func NewRunner(dir string, store Store, wasm Executor, log *zap.Logger) (*Runner, error) {
-	r := &Runner{dir: dir, store: store, wasm: wasm, log: log, live: map[job.Attempt]bool{}}
+	r := &Runner{dir: dir, store: store, wasm: wasm, log: log, live: map[string]bool{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder for attempts: %w", err)
 	}
@@ -78,15 +82,32 @@ func NewRunner(dir string, store Store, wasm Executor, log *zap.Logger) (*Runner
 	return r, nil
 }
 
-// Run makes one attempt. It calls started once the attempt has its folder, from
-// when on its logs can be read. An error means that this peer could not do it
-// (another may); Result.Error that the job itself is to blame. Ending ctx ends
+// Run makes one attempt for owner, the peer that leads the job. It calls started
+// once the attempt has its folder, from when on its logs can be read. An error
+// means that this peer could not do it (another may), or that owner asked for
+// what no spec or name may be, and then nothing was touched; Result.Error that
+// the job itself is to blame. Both are texts as Text makes them. Ending ctx ends
 // the attempt with an error.
-func (r *Runner) Run(ctx context.Context, a job.Attempt, spec job.Spec, started func()) (job.Result, error) {
-	if spec.Task.WASM == nil {
-		return job.Result{}, errors.New("this peer runs WebAssembly only, and the job has none")
+//
+// The program has the spec's time-out of wall time. Fetching the module and the
+// inputs, and publishing the outputs, have as long each, and at least
+// minTransfer: a peer that gives bytes ever so slowly cannot hold the attempt's
+// room for ever.
+func (r *Runner) Run(ctx context.Context, owner job.PeerID, a job.Attempt, spec job.Spec, started func()) (job.Result, error) {
+	result, err := r.run(ctx, owner, a, spec, started)
+	result.Error = Text(result.Error, maxError)
+	if err != nil {
+		err = textError{err}
 	}
-	dir, err := r.begin(a)
+	return result, err
+}
+
+func (r *Runner) run(ctx context.Context, owner job.PeerID, a job.Attempt, spec job.Spec, started func()) (job.Result, error) {
+	if err := check(spec); err != nil {
+		return job.Result{}, err
+	}
+	spec = spec.WithDefaults()
+	dir, err := r.begin(owner, a)
 	if err != nil {
 		return job.Result{}, err
 	}
@@ -108,22 +129,33 @@ func (r *Runner) Run(ctx context.Context, a job.Attempt, spec job.Spec, started 
 	return r.publish(ctx, spec, dir, result)
 }
 
+// check refuses a spec that no honest owner would hand out.
+func check(spec job.Spec) error {
+	if spec.Task.WASM == nil {
+		return errors.New("this peer runs WebAssembly only, and the job has none")
+	}
+	if err := errors.Join(spec.Validate(), spec.Resolved()); err != nil {
+		return fmt.Errorf("the job is not valid, and its owner should not have handed it out: %w", err)
+	}
+	return nil
+}
+
 // begin makes the attempt's folder, with empty logs.
-func (r *Runner) begin(a job.Attempt) (string, error) {
-	dir, err := r.folder(a)
+func (r *Runner) begin(owner job.PeerID, a job.Attempt) (string, error) {
+	dir, err := r.folder(owner, a)
 	if err != nil {
 		return "", err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.live[a] {
+	if r.live[dir] {
 		return "", fmt.Errorf("attempt %s is already running here", a)
 	}
 	r.kept.forget(dir)
-	if err := removeAll(dir); err != nil {
+	if err := RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("clearing the folder of attempt %s: %w", a, err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("making the folder of attempt %s: %w", a, err)
 	}
 	for _, name := range []string{Stdout, Stderr} {
@@ -131,107 +163,74 @@ func (r *Runner) begin(a job.Attempt) (string, error) {
 			return "", fmt.Errorf("making the log of attempt %s: %w", a, err)
 		}
 	}
-	r.live[a] = true
+	r.live[dir] = true
 	return dir, nil
 }
 
 // end removes all but the logs.
 func (r *Runner) end(a job.Attempt, dir string) {
 	if err := strip(dir); err != nil {
-		r.log.Warn("removing what an attempt left", zap.Stringer("attempt", a), zap.Error(err))
+		r.log.Warn("removing what an attempt left", zap.Stringer("attempt", a), zap.Error(textError{err}))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.live, a)
+	delete(r.live, dir)
 	if err := r.kept.add(dir); err != nil {
-		r.log.Warn("removing an old log", zap.Error(err))
+		r.log.Warn("removing an old log", zap.Error(textError{err}))
 	}
 }
 
-// folder is where attempt a works. Its job's ID came from another peer.
-func (r *Runner) folder(a job.Attempt) (string, error) {
-	name := a.String()
-	for _, c := range name {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' {
-			return "", fmt.Errorf("attempt %q has a name that is no job's", name)
+// clear removes what earlier runs left, but for the logs of their attempts.
+func (r *Runner) clear() error {
+	list, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		path := filepath.Join(r.dir, d.Name())
+		if !d.IsDir() || !isOwner(d.Name()) {
+			err = errors.Join(err, RemoveAll(path))
+			continue
 		}
+		attempts, e := os.ReadDir(path)
+		err = errors.Join(err, e)
+		for _, d := range attempts {
+			if path := filepath.Join(path, d.Name()); d.IsDir() && isAttempt(d.Name()) {
+				err = errors.Join(err, strip(path))
+			} else {
+				err = errors.Join(err, RemoveAll(path))
+			}
+		}
+		_ = os.Remove(path) // unless it holds logs
 	}
-	if a.Job == "" || name[0] == '.' || a.Task < 0 || a.Attempt < 0 {
-		return "", fmt.Errorf("attempt %q has a name that is no job's", name)
-	}
-	return filepath.Join(r.dir, name), nil
+	return errors.Join(err, r.kept.load(r.dir))
 }
 
-// fetch brings the module and the inputs, and makes the outputs' folders.
-func (r *Runner) fetch(ctx context.Context, a job.Attempt, spec job.Spec, dir string) (Task, error) {
-	task := Task{
-		Attempt: a,
-		Module:  filepath.Join(dir, "module"),
-		Args:    spec.Task.Args,
-		Env:     spec.Task.Env,
-		Limits:  limits(spec),
-		Stdout:  filepath.Join(dir, Stdout),
-		Stderr:  filepath.Join(dir, Stderr),
+// folder is where attempt a for owner works. Both names came from another peer.
+func (r *Runner) folder(owner job.PeerID, a job.Attempt) (string, error) {
+	if !isOwner(string(owner)) {
+		return "", fmt.Errorf("%s is no peer's ID", quote(string(owner)))
 	}
-	if err := r.modules.get(ctx, spec.Task.WASM.Module, task.Module); err != nil {
-		return Task{}, fmt.Errorf("fetching the module %s: %w", spec.Task.WASM.Module, err)
+	if name := a.String(); !isAttempt(name) {
+		return "", fmt.Errorf("attempt %s has a name that is no job's", quote(name))
 	}
-	if len(spec.Inputs) > 0 {
-		if err := os.Mkdir(filepath.Join(dir, "inputs"), 0o700); err != nil {
-			return Task{}, err
-		}
-	}
-	for i, in := range spec.Inputs {
-		path := filepath.Join(dir, "inputs", strconv.Itoa(i))
-		if err := r.store.Fetch(ctx, in.From, path); err != nil {
-			return Task{}, fmt.Errorf("fetching the input %s for %s: %w", in.From, in.At, err)
-		}
-		// A link would lead wherever whoever made it wants.
-		if fi, err := os.Lstat(path); err != nil {
-			return Task{}, fmt.Errorf("looking at the input for %s: %w", in.At, err)
-		} else if !fi.IsDir() && !fi.Mode().IsRegular() {
-			return Task{}, fault(fmt.Sprintf("the input %s for %s is neither a file nor a folder", in.From, in.At))
-		}
-		task.Mounts = append(task.Mounts, Mount{Host: path, Guest: in.At})
-	}
-	for i, out := range spec.Outputs {
-		path := outputPath(dir, i)
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return Task{}, fmt.Errorf("making the folder for output %s: %w", out.Name, err)
-		}
-		task.Mounts = append(task.Mounts, Mount{Host: path, Guest: out.At, Write: true})
-	}
-	return task, nil
+	return filepath.Join(r.dir, string(owner), a.String()), nil
 }
 
-func outputPath(dir string, i int) string { return filepath.Join(dir, "outputs", strconv.Itoa(i)) }
+const (
+	digits  = "0123456789"
+	letters = "abcdefghijklmnopqrstuvwxyz"
+)
 
-func limits(spec job.Spec) Limits {
-	l := Limits{Memory: spec.Resources.Memory, Wall: time.Duration(spec.Timeout), Output: maxLog}
-	if l.Memory <= 0 {
-		l.Memory = defaultMemory
-	}
-	if l.Wall <= 0 {
-		l.Wall = defaultTimeout
-	}
-	return l
+// isOwner tells whether a name may be the ID of a peer.
+func isOwner(name string) bool {
+	return name != "" && len(name) <= 128 && strings.Trim(name, digits+letters+strings.ToUpper(letters)) == ""
 }
 
-// publish keeps the outputs, whatever code the program ended with.
-func (r *Runner) publish(ctx context.Context, spec job.Spec, dir string, result job.Result) (job.Result, error) {
-	for i, out := range spec.Outputs {
-		path := outputPath(dir, i)
-		if odd, err := oddFile(path); err != nil {
-			return job.Result{}, fmt.Errorf("looking at output %s: %w", out.Name, err)
-		} else if odd != "" {
-			result.Error = fmt.Sprintf("output %s cannot be published: %s is neither a file nor a folder (links are not published)", out.Name, odd)
-			return result, nil
-		}
-		cid, size, err := r.store.Put(ctx, path)
-		if err != nil {
-			return job.Result{}, fmt.Errorf("publishing output %s: %w", out.Name, err)
-		}
-		result.Outputs = append(result.Outputs, job.Output{Name: out.Name, CID: cid, Size: job.Bytes(size)})
-	}
-	return result, nil
+// isAttempt tells whether a name may be that of an attempt: JOB.TASK.ATTEMPT.
+func isAttempt(name string) bool {
+	id, rest, _ := strings.Cut(name, ".")
+	task, attempt, _ := strings.Cut(rest, ".")
+	return len(name) <= 128 && id != "" && task != "" && attempt != "" &&
+		strings.Trim(id, letters+digits) == "" && strings.Trim(task+attempt, digits) == ""
 }

@@ -116,8 +116,12 @@ func (b *backend) Join(_ context.Context, msg []byte) ([]byte, error) {
 		return nil, api.Errorf(api.CodeInvalid, "this node is in no private swarm: there is no key to hand over")
 	}
 	self := peer.AddrInfo{ID: b.mesh.Host().ID(), Addrs: b.mesh.Host().Addrs()}
-	reply, _, err := p2p.Admit(*b.key, self, time.Now(), msg)
-	return reply, apiError(err)
+	reply, joiner, err := p2p.Admit(*b.key, self, time.Now(), msg)
+	if err != nil {
+		return nil, apiError(err)
+	}
+	b.log.Info("a machine was let in with a token", zap.Stringer("peer", joiner))
+	return reply, nil
 }
 
 func (b *backend) Add(ctx context.Context, tar io.Reader) (api.Added, error) {
@@ -170,7 +174,7 @@ func apiError(err error) error {
 		code = api.CodeAmbiguous
 	case errors.Is(err, storage.ErrNotPinned):
 		code = api.CodeNotFound
-	case errors.Is(err, scheduler.ErrEnded):
+	case errors.Is(err, scheduler.ErrEnded), errors.Is(err, scheduler.ErrConflict):
 		code = api.CodeConflict
 	case errors.Is(err, scheduler.ErrBusy), errors.Is(err, scheduler.ErrStopped):
 		code = api.CodeUnavailable

@@ -64,24 +64,42 @@ func (h *home) path(name ...string) string {
 // where the clock goes forward, and one more than the last where it does not:
 // small machines begin in 1970 after a power cut.
 func (h *home) nextBoot() (uint64, error) {
+	file := h.path("boot")
 	last := uint64(0)
-	b, err := os.ReadFile(h.path("boot"))
+	b, err := os.ReadFile(file)
 	switch {
 	case err == nil:
-		// A damaged file counts as none: then the clock alone decides.
-		last, _ = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+		if last, err = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64); err != nil {
+			return 0, fmt.Errorf("%s is damaged: it holds no number; if this is the only node with this home's identity, remove the file", file)
+		}
 	case !errors.Is(err, os.ErrNotExist):
 		return 0, fmt.Errorf("read the boot number: %w", err)
 	}
 	boot := max(last+1, uint64(time.Now().UnixNano()))
-	next := h.path("boot.next")
-	if err := os.WriteFile(next, fmt.Appendln(nil, boot), 0o600); err != nil {
-		return 0, fmt.Errorf("write the boot number: %w", err)
-	}
-	if err := os.Rename(next, h.path("boot")); err != nil {
+	if err := replace(file, fmt.Appendln(nil, boot)); err != nil {
 		return 0, fmt.Errorf("write the boot number: %w", err)
 	}
 	return boot, nil
+}
+
+// replace writes a file whole or not at all, and on disk when it returns.
+func replace(file string, data []byte) error {
+	next, err := os.OpenFile(file+".next", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(data)
+	if err := errors.Join(err, next.Sync(), next.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(next.Name(), file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // token is the join token that the operator left in the home, "" if none.

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +35,7 @@ type ownJobs struct {
 	sched  *scheduler.Scheduler
 	runner *executor.Runner
 	mesh   *p2p.Mesh
+	known  *directory
 }
 
 // swarmJobs answers for the jobs of every ledger in the swarm. It is what the
@@ -60,16 +63,16 @@ func (o ownJobs) Job(ctx context.Context, id string) (job.Job, error) {
 	return j, apiError(err)
 }
 
-func (o ownJobs) List(ctx context.Context) ([]api.Summary, error) {
+func (o ownJobs) List(ctx context.Context) (api.JobList, error) {
 	jobs, err := o.sched.List(ctx)
 	if err != nil {
-		return nil, apiError(err)
+		return api.JobList{}, apiError(err)
 	}
-	out := make([]api.Summary, len(jobs))
+	list := api.JobList{Jobs: make([]api.Summary, len(jobs))}
 	for i, j := range jobs {
-		out[i] = api.Summary(j)
+		list.Jobs[i] = api.Summary(j)
 	}
-	return out, nil
+	return list, nil
 }
 
 func (o ownJobs) Watch(ctx context.Context, id string, see func(job.Job) error) error {
@@ -92,11 +95,12 @@ func (o ownJobs) Cancel(ctx context.Context, id string) (job.Job, error) {
 func (o ownJobs) Logs(ctx context.Context, id string, opt api.LogOptions, see func(api.LogChunk) error) error {
 	j, err := o.sched.Job(ctx, id)
 	if errors.Is(err, scheduler.ErrNotFound) && opt.Attempt > 0 {
-		return o.attemptLogs(ctx, job.Attempt{Job: job.ID(id), Attempt: opt.Attempt}, opt, see)
+		owner, _ := api.Caller(ctx) // who runs the job's ledger asks; nobody else has a log here under that name
+		return o.attemptLogs(ctx, owner, job.Attempt{Job: job.ID(id), Attempt: opt.Attempt}, opt, see)
 	}
 	for err == nil {
 		t := j.Tasks[0]
-		if t.Attempt > 0 && t.State != job.Waiting {
+		if t.Executor != "" && t.State != job.Waiting {
 			if opt.Attempt != t.Attempt {
 				opt.Attempt, opt.Stdout, opt.Stderr = t.Attempt, 0, 0
 			}
@@ -141,7 +145,7 @@ func (o ownJobs) fromExecutor(ctx context.Context, a job.Attempt, at job.PeerID,
 		return nil
 	}
 	if at == o.self() {
-		return o.attemptLogs(ctx, a, *opt, forward)
+		return o.attemptLogs(ctx, at, a, *opt, forward)
 	}
 	client, err := o.peer(at)
 	if err != nil {
@@ -179,9 +183,9 @@ var errAgain = errors.New("ask the executor again")
 // live, seldom enough to cost nothing.
 const logPoll = 20 * time.Millisecond
 
-// attemptLogs streams the output of an attempt that runs or ran here. Without
-// Follow it ends at what there is.
-func (o ownJobs) attemptLogs(ctx context.Context, a job.Attempt, opt api.LogOptions, see func(api.LogChunk) error) error {
+// attemptLogs streams the output of an attempt that runs or ran here for owner.
+// Without Follow it ends at what there is.
+func (o ownJobs) attemptLogs(ctx context.Context, owner job.PeerID, a job.Attempt, opt api.LogOptions, see func(api.LogChunk) error) error {
 	buf := make([]byte, 32<<10)
 	streams := []struct {
 		name   string
@@ -197,7 +201,7 @@ func (o ownJobs) attemptLogs(ctx context.Context, a job.Attempt, opt api.LogOpti
 			if s.ended {
 				continue
 			}
-			n, ended, err := o.runner.ReadLog(a, s.name, s.offset, buf)
+			n, ended, err := o.runner.ReadLog(owner, a, s.name, s.offset, buf)
 			if errors.Is(err, executor.ErrNoLog) {
 				return api.Errorf(api.CodeNotFound, "attempt %s: %w", a, err)
 			}
@@ -272,18 +276,28 @@ func (s swarmJobs) Logs(ctx context.Context, id string, o api.LogOptions, see fu
 	return at.Logs(ctx, string(j.ID), o, see)
 }
 
-// List asks every peer for its own jobs, all at once. Peers that do not answer
-// in time are left out and named in the node's log.
-func (s swarmJobs) List(ctx context.Context) ([]api.Summary, error) {
-	out, err := s.own.List(ctx)
+// List asks every peer for its own jobs, all at once, and names those that did
+// not answer in time.
+func (s swarmJobs) List(ctx context.Context) (api.JobList, error) {
+	list, err := s.own.List(ctx)
 	if err != nil {
-		return nil, err
+		return list, err
 	}
-	lists := ask(ctx, s.own, "", func(ctx context.Context, c *api.Client) ([]api.Summary, error) { return c.List(ctx) })
-	for _, l := range lists {
-		out = append(out, l.value...)
+	for _, a := range ask(ctx, s.own, "", func(ctx context.Context, c *api.Client) (api.JobList, error) { return c.List(ctx) }) {
+		if a.err != nil {
+			list.Silent = append(list.Silent, a.peer)
+		}
+		for _, j := range a.value.Jobs {
+			if a.owns(j.ID) {
+				list.Jobs = append(list.Jobs, j)
+			}
+		}
 	}
-	return out, nil
+	slices.SortFunc(list.Jobs, func(a, b api.Summary) int {
+		return cmp.Or(a.Submitted.Compare(b.Submitted), cmp.Compare(a.ID, b.ID))
+	})
+	slices.Sort(list.Silent)
+	return list, nil
 }
 
 // find looks for the one job whose ID begins with prefix, in every ledger whose
@@ -305,6 +319,8 @@ func (s swarmJobs) find(ctx context.Context, prefix string) (api.Jobs, job.Job, 
 	silent := 0
 	for _, a := range ask(ctx, s.own, prefix, func(ctx context.Context, c *api.Client) (job.Job, error) { return c.Job(ctx, prefix) }) {
 		switch {
+		case a.err == nil && !(a.value.ID.HasPrefix(prefix) && a.owns(a.value.ID)):
+			silent++ // it answers for what was not asked, or is not its own
 		case a.err == nil:
 			at, found, ids = a.from, a.value, append(ids, string(a.value.ID))
 		case api.CodeOf(a.err) == api.CodeAmbiguous:
@@ -318,7 +334,11 @@ func (s swarmJobs) find(ctx context.Context, prefix string) (api.Jobs, job.Job, 
 		return at, found, nil
 	case len(ids) > 1:
 		return nil, job.Job{}, api.Errorf(api.CodeAmbiguous, "%q begins the IDs of %d jobs (%s): give more of it", prefix, len(ids), strings.Join(ids, ", "))
-	case silent > 0:
+	}
+	if owner, away := s.own.known.away(prefix, s.own.mesh.Roster()); away {
+		return nil, job.Job{}, api.Errorf(api.CodeUnavailable, "job %q is, if there is one, in the ledger of peer %s, which is not there just now: it goes on when that node is back", prefix, owner.Short())
+	}
+	if silent > 0 {
 		return nil, job.Job{}, api.Errorf(api.CodeUnavailable, "no peer that answered knows a job %q, and %d did not answer: try again, or look at `node peers`", prefix, silent)
 	}
 	return nil, job.Job{}, api.Errorf(api.CodeNotFound, "no live peer knows a job %q: `node list` shows the jobs there are", prefix)
@@ -326,10 +346,16 @@ func (s swarmJobs) find(ctx context.Context, prefix string) (api.Jobs, job.Job, 
 
 // answer is what one peer said.
 type answer[T any] struct {
-	from  *api.Client
-	value T
-	err   error
+	peer    job.PeerID
+	from    *api.Client
+	ledgers []string // that it announces
+	value   T
+	err     error
 }
+
+// owns reports whether the peer that answered leads the job's ledger. It may not
+// speak for others'.
+func (a answer[T]) owns(id job.ID) bool { return slices.Contains(a.ledgers, string(id.Ledger())) }
 
 // ask puts a question to every peer with a ledger whose name agrees with
 // prefix, all at once, and gathers the answers.
@@ -344,8 +370,8 @@ func ask[T any](ctx context.Context, o ownJobs, prefix string, question func(con
 			continue
 		}
 		wg.Go(func() {
-			a := answer[T]{}
-			if a.from, a.err = o.peer(job.PeerID(p.ID.String())); a.err == nil {
+			a := answer[T]{peer: job.PeerID(p.ID.String()), ledgers: p.Ledgers}
+			if a.from, a.err = o.peer(a.peer); a.err == nil {
 				a.value, a.err = question(ctx, a.from)
 			}
 			mu.Lock()

@@ -9,9 +9,12 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/p2p"
@@ -21,55 +24,95 @@ import (
 type membership struct {
 	key   *p2p.SwarmKey // nil in an open swarm
 	first []peer.AddrInfo
+	later []string // URLs of members that did not answer, to be asked again
+}
+
+// alone reports whether nobody else is meant to find this node.
+func (m *membership) alone() bool { return m.key == nil && len(m.first) == 0 }
+
+// entry is what a membership is settled with.
+type entry struct {
+	Config
+	home     *home
+	identity crypto.PrivKey
+	token    string // "" if the operator has given none
+}
+
+// private reports whether the operator means a private swarm. A token or --join
+// says so as well as --private: whoever answers at an address must not be able
+// to talk a node into an open swarm, where it would run the jobs of strangers.
+func (e entry) private() bool { return e.Private || e.Join != "" || e.token != "" }
+
+func newEntry(cfg Config, h *home, identity crypto.PrivKey) (e entry, err error) {
+	e = entry{Config: cfg, home: h, identity: identity, token: cfg.Token}
+	if e.token == "" {
+		e.token, err = h.token()
+	}
+	return e, err
 }
 
 // enter settles the membership: the key that the home has, a new one, or one
 // that a member hands over for a token; and the peers that were named.
-func enter(ctx context.Context, cfg Config, h *home, identity crypto.PrivKey) (membership, error) {
-	var m membership
-	keyFile := h.path("swarm.key")
-	switch key, err := p2p.LoadSwarmKey(keyFile); {
-	case err == nil:
-		m.key = &key
-	case !errors.Is(err, fs.ErrNotExist):
+func (e entry) enter(ctx context.Context) (m membership, err error) {
+	if m.key, err = e.key(); err != nil {
 		return m, err
-	case cfg.Initial:
-		key, err := p2p.NewSwarmKey()
-		if err != nil {
-			return m, err
-		}
-		if err := key.Save(keyFile); err != nil {
-			return m, err
-		}
-		m.key = &key
 	}
-	contacts, err := cfg.contacts()
+	contacts, err := e.contacts()
 	if err != nil {
 		return m, err
 	}
-	var failed error
+	var silent error
 	for _, c := range contacts {
 		if c.Info != nil {
 			m.first = append(m.first, *c.Info)
 			continue
 		}
-		if err := m.ask(ctx, cfg, h, identity, c.URL); err != nil {
-			failed = errors.Join(failed, err)
+		switch err := m.ask(ctx, e, c.URL); {
+		case away(err):
+			m.later, silent = append(m.later, c.URL), errors.Join(silent, err)
+		case err != nil:
+			return m, err
 		}
 	}
 	switch {
-	case failed != nil && (m.key == nil || len(m.first) == 0) && len(contacts) > 0:
-		return m, failed
-	case cfg.Private && m.key == nil:
-		return m, fmt.Errorf("a private swarm needs its key and home %s has none: found a swarm with `node serve --private --initial`, "+
-			"or join one with the line that `node token create` prints at a member", h.dir)
+	case silent != nil && m.key == nil && len(m.first) == 0:
+		return m, silent // with a key, or another contact, it is enough to ask again later
+	case m.key == nil && e.token != "" && len(m.first) > 0:
+		return m, api.Errorf(api.CodeInvalid, "a token is exchanged at a member's HTTP address, and none was given that answers: name one with --join IP, or --peer /ip4/IP/tcp/1234/http")
+	case e.private() && m.key == nil:
+		return m, api.Errorf(api.CodeInvalid, "a private swarm needs its key and home %s has none: found a swarm with `node serve --private --initial`, "+
+			"or join one with the line that `node token create` prints at a member", e.home.dir)
 	}
 	return m, nil
 }
 
+// away reports whether the error says that nobody answered, which may change.
+func away(err error) bool {
+	return api.CodeOf(err) == api.CodeUnreachable || api.CodeOf(err) == api.CodeTimeout
+}
+
+// key is the one that the home has, or a new one if a swarm is to be founded,
+// or nil.
+func (e entry) key() (*p2p.SwarmKey, error) {
+	file := e.home.path("swarm.key")
+	key, err := p2p.LoadSwarmKey(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !e.Initial {
+			return nil, nil
+		}
+		if key, err = p2p.NewSwarmKey(); err == nil {
+			err = key.Save(file)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &key, nil
+}
+
 // ask learns from the HTTP API of a member who it is and, with a token, the
 // swarm's key.
-func (m *membership) ask(ctx context.Context, cfg Config, h *home, identity crypto.PrivKey, at string) error {
+func (m *membership) ask(ctx context.Context, e entry, at string) error {
 	id, err := api.FetchID(ctx, at)
 	if err != nil {
 		return err
@@ -79,12 +122,13 @@ func (m *membership) ask(ctx context.Context, cfg Config, h *home, identity cryp
 		return err
 	}
 	switch {
-	case !id.Private && (m.key != nil || cfg.Private):
-		return fmt.Errorf("%s is in an open swarm and this node is to be in a private one: name a member of the private swarm, or give this node another --home", at)
+	case !id.Private && (m.key != nil || e.private()):
+		return fmt.Errorf("%s says that it is in an open swarm, and this node is to be in a private one: check the address, "+
+			"or start without --private, --join and token, and with a --home of its own, to be in an open one", at)
 	case id.Private && m.key != nil && id.Swarm != m.key.Fingerprint():
-		return fmt.Errorf("%s is in swarm %s and home %s belongs to swarm %s: give this node another --home to join there", at, id.Swarm, h.dir, m.key.Fingerprint())
+		return fmt.Errorf("%s is in swarm %s and home %s belongs to swarm %s: give this node another --home to join there", at, id.Swarm, e.home.dir, m.key.Fingerprint())
 	case id.Private && m.key == nil:
-		if err := m.admit(ctx, cfg, h, identity, at, info.ID); err != nil {
+		if err := m.admit(ctx, e, at, info.ID); err != nil {
 			return err
 		}
 	}
@@ -92,26 +136,44 @@ func (m *membership) ask(ctx context.Context, cfg Config, h *home, identity cryp
 	return nil
 }
 
+// reach goes on asking the members that did not answer at the start, until each
+// has, or ctx ends. With one of them this node knows the swarm; with others too
+// it heals one that was cut.
+func (m *membership) reach(ctx context.Context, e entry, mesh *p2p.Mesh, log *zap.Logger) error {
+	var g errgroup.Group
+	for _, at := range m.later {
+		g.Go(func() error {
+			_, err := backoff.Retry(ctx, func() (struct{}, error) {
+				found := membership{key: m.key}
+				if err := found.ask(ctx, e, at); away(err) {
+					return struct{}{}, err
+				} else if err != nil {
+					log.Error("a member that was named cannot be used", zap.String("at", at), zap.Error(err))
+					return struct{}{}, nil
+				}
+				return struct{}{}, mesh.Connect(ctx, found.first[0])
+			}, backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, again time.Duration) {
+				log.Warn("a member does not answer yet, trying on", zap.String("at", at), zap.Duration("again in", again.Round(time.Second)), zap.Error(err))
+			}))
+			return ended(ctx, err)
+		})
+	}
+	return g.Wait()
+}
+
 // admit exchanges the token for the swarm's key and keeps it in the home.
-func (m *membership) admit(ctx context.Context, cfg Config, h *home, identity crypto.PrivKey, at string, member peer.ID) error {
-	token := cfg.Token
-	if token == "" {
-		var err error
-		if token, err = h.token(); err != nil {
-			return err
-		}
+func (m *membership) admit(ctx context.Context, e entry, at string, member peer.ID) error {
+	if e.token == "" {
+		return api.Errorf(api.CodeInvalid, "%s is in a private swarm, which needs a token: run `node token create` at a member and use the line that it prints, "+
+			"set SHOAL_TOKEN, or write the token to %s", at, e.home.path("token"))
 	}
-	if token == "" {
-		return fmt.Errorf("%s is in a private swarm, which needs a token: run `node token create` at a member and use the line that it prints, "+
-			"set SHOAL_TOKEN, or write the token to %s", at, h.path("token"))
-	}
-	self, err := peer.IDFromPrivateKey(identity)
+	self, err := peer.IDFromPrivateKey(e.identity)
 	if err != nil {
 		return fmt.Errorf("derive the peer ID: %w", err)
 	}
-	msg, finish, err := p2p.Ask(token, self, time.Now())
+	msg, finish, err := p2p.Ask(e.token, self, time.Now())
 	if err != nil {
-		return err
+		return apiError(err)
 	}
 	reply, err := api.Join(ctx, at, msg)
 	if err != nil {
@@ -119,12 +181,12 @@ func (m *membership) admit(ctx context.Context, cfg Config, h *home, identity cr
 	}
 	admission, err := finish(reply)
 	if err != nil {
-		return fmt.Errorf("join at %s: %w", at, err)
+		return fmt.Errorf("join at %s: %w", at, apiError(err))
 	}
 	if admission.Member.ID != member {
 		return fmt.Errorf("join at %s: it says that it is peer %s and proved to be %s; somebody may be in between", at, member, admission.Member.ID)
 	}
-	if err := admission.Key.Save(h.path("swarm.key")); err != nil {
+	if err := admission.Key.Save(e.home.path("swarm.key")); err != nil {
 		return err
 	}
 	m.key = &admission.Key

@@ -21,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-mesh/shoal/executor"
@@ -50,10 +51,18 @@ type Offer struct {
 	API     string     // host:port where the HTTP API listens
 }
 
+// maxStrangers is how many connections to the public HTTP API may be open at
+// once: anybody can open them, and each takes a descriptor.
+const maxStrangers = 512
+
 // MaybeChild must be the first call in main of a program that runs nodes: where
 // the process was started as the child that runs a guest, it does that and does
 // not return.
 func MaybeChild() { wasm.MaybeChild() }
+
+// BuildEngine is the WebAssembly engine that this build carries; a node falls
+// back to wazero where that does not run.
+func BuildEngine() string { return wasm.BuildEngine }
 
 // New checks cfg; it starts nothing and touches no disk.
 func New(cfg Config, log *zap.Logger) (*Node, error) {
@@ -78,17 +87,22 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	member, err := enter(ctx, n.cfg, h, identity)
+	at, err := newEntry(n.cfg, h, identity)
 	if err != nil {
 		return err
 	}
-	cfg := n.cfg.withDefaults(member.key == nil && len(member.first) == 0)
+	member, err := at.enter(ctx)
+	if err != nil {
+		return err
+	}
+	cfg := n.cfg.withDefaults(member.alone())
 
 	listener, err := net.Listen("tcp", cfg.API)
 	if err != nil {
 		return fmt.Errorf("open the HTTP API at %s: %w; is another node running? choose another address with --api", cfg.API, err)
 	}
 	defer listener.Close()
+	listener = netutil.LimitListener(listener, maxStrangers)
 	listen := make([]multiaddr.Multiaddr, len(cfg.Listen))
 	for i, l := range cfg.Listen {
 		if listen[i], err = multiaddr.NewMultiaddr(l); err != nil {
@@ -135,42 +149,60 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	w.open()
-	defer w.Close()
-
-	b := &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh}}, cfg: cfg, key: member.key, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
-	return n.serve(ctx, h, b, w, book, engine, listener, ready)
+	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, public: listener}
+	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known}}, cfg: cfg, key: member.key, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
+	return p.run(ctx, ready)
 }
 
-// serve runs the parts side by side until ctx ends or one of them fails.
-func (n *Node) serve(ctx context.Context, h *home, b *backend, w *wire, book *ledger.Ledger, engine *wasm.Executor, public net.Listener, ready func(Offer)) error {
-	socket, err := api.ListenSocket(SocketPath(h.dir))
+// parts are what a running node is made of.
+type parts struct {
+	cfg     Config
+	log     *zap.Logger
+	home    *home
+	entry   entry
+	member  membership
+	mesh    *p2p.Mesh
+	store   *storage.Store
+	engine  *wasm.Executor
+	book    *ledger.Ledger
+	wire    *wire
+	backend *backend
+	public  net.Listener
+}
+
+// run runs the parts side by side until ctx ends or one of them fails.
+func (p *parts) run(ctx context.Context, ready func(Offer)) error {
+	socket, err := api.ListenSocket(SocketPath(p.home.dir))
 	if err != nil {
 		return err
 	}
-	defer os.Remove(SocketPath(h.dir))
-	peers, err := b.mesh.Listener(askProtocol)
+	defer os.Remove(SocketPath(p.home.dir))
+	peers, err := p.mesh.Listener(askProtocol)
 	if err != nil {
-		return err
+		return errors.Join(err, socket.Close())
 	}
+	p.wire.open()
+	defer p.wire.Close()
+
 	g, ctx := errgroup.WithContext(ctx)
-	log := n.log.Named("api")
-	g.Go(func() error { return api.Serve(ctx, socket, api.Local(b, log), log) })
-	g.Go(func() error { return api.Serve(ctx, public, api.Public(b, log), log) })
-	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(b.own, caller, log), log) })
+	log := p.log.Named("api")
+	g.Go(func() error { return api.Serve(ctx, socket, api.Local(p.backend, log), log) })
+	g.Go(func() error { return api.Serve(ctx, p.public, api.Public(p.backend, log), log) })
+	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(p.backend.own, caller, log), log) })
 	// The ledger outlives the scheduler, so that what it appended last is committed.
 	bookCtx, closeBook := context.WithCancel(context.WithoutCancel(ctx))
-	g.Go(func() error { return book.Run(bookCtx) })
-	g.Go(func() error { defer closeBook(); return w.sched.Run(ctx) })
-	g.Go(func() error { return b.mesh.Run(ctx) })
-	g.Go(func() error { return b.store.Run(ctx) })
-	g.Go(func() error { return w.deliver(ctx) })
-	g.Go(func() error { return w.publish(ctx) })
-	g.Go(func() error { return w.follow(ctx) })
-	b.ready.Store(true)
-	n.log.Info("ready", zap.String("peer", b.mesh.Host().ID().String()), zap.Bool("private", b.key != nil), zap.Stringer("api", b.api))
+	g.Go(func() error { return p.book.Run(bookCtx) })
+	g.Go(func() error { defer closeBook(); return p.wire.sched.Run(ctx) })
+	g.Go(func() error { return p.mesh.Run(ctx) })
+	g.Go(func() error { return p.member.reach(ctx, p.entry, p.mesh, p.log.Named("p2p")) })
+	g.Go(func() error { return p.store.Run(ctx) })
+	g.Go(func() error { return p.wire.deliver(ctx) })
+	g.Go(func() error { return p.wire.publish(ctx) })
+	g.Go(func() error { return p.wire.follow(ctx) })
+	p.backend.ready.Store(true)
+	p.log.Info("ready", zap.String("peer", p.mesh.Host().ID().String()), zap.Bool("private", p.member.key != nil), zap.Stringer("api", p.public.Addr()))
 	g.Go(func() error {
-		o := n.prove(ctx, b, book, engine)
+		o := p.prove(ctx)
 		if ctx.Err() == nil && ready != nil {
 			ready(o)
 		}
@@ -181,21 +213,21 @@ func (n *Node) serve(ctx context.Context, h *home, b *backend, w *wire, book *le
 
 // prove runs one tiny guest for real, announces what worked and says what this
 // node offers.
-func (n *Node) prove(ctx context.Context, b *backend, book *ledger.Ledger, engine *wasm.Executor) Offer {
-	o := Offer{ID: b.ID(ctx), Room: b.cfg.room(), API: b.api.String()}
+func (p *parts) prove(ctx context.Context) Offer {
+	o := Offer{ID: p.backend.ID(ctx), Room: p.cfg.room(), API: p.public.Addr().String()}
 	name := ""
-	if err := engine.SelfTest(ctx); err != nil {
+	if err := p.engine.SelfTest(ctx); err != nil {
 		o.Missing = append(o.Missing, fmt.Sprintf("WebAssembly jobs: the self-test failed: %v", err))
 	} else {
-		name = engine.Engine() // after the test, which may have changed it
+		name = p.engine.Engine() // after the test, which may have changed it
 		o.Engines = append(o.Engines, name)
 	}
-	o.Labels = b.cfg.labels(name)
-	if err := b.mesh.Announce(o.Labels, []string{string(book.ID())}); err != nil {
+	o.Labels = p.cfg.labels(name)
+	if err := p.mesh.Announce(o.Labels, []string{string(p.book.ID())}); err != nil {
 		o.Missing = append(o.Missing, fmt.Sprintf("labels: %v", err))
 	}
-	if b.key != nil {
-		if t, err := b.Token(ctx, time.Hour); err == nil {
+	if p.member.key != nil {
+		if t, err := p.backend.Token(ctx, time.Hour); err == nil {
 			o.Join = &t
 		}
 	}

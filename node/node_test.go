@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -46,7 +47,7 @@ func TestThreePeersRunAJobNextToItsData(t *testing.T) {
 			t.Errorf("at %s: stdout %q, stderr %q", r.cfg.Labels["site"], stdout, stderr)
 		}
 		list, err := r.List(t.Context())
-		if err != nil || len(list) != 1 || string(list[0].ID) != id || list[0].Name != "copy" {
+		if err != nil || len(list.Jobs) != 1 || string(list.Jobs[0].ID) != id || list.Jobs[0].Name != "copy" || len(list.Silent) > 0 {
 			t.Errorf("at %s: list %+v, %v", r.cfg.Labels["site"], list, err)
 		}
 	}
@@ -199,6 +200,27 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// What a guest or a peer says is kept in the ledger, which must be readable after
+// it, whatever it was.
+func TestLedgerSurvivesWhatGuestsSay(t *testing.T) {
+	t.Parallel()
+	a := start(t, Config{})
+	s := a.job("oddlink", "/outputs/result")
+	s.Spec.Outputs = []job.OutputDir{{Name: "result", At: "/outputs/result"}}
+	id := a.submit(s)
+	j := a.wait(id)
+	if j.State() != job.Failed || !strings.Contains(j.Tasks[0].Result.Error, "result") {
+		t.Errorf("%s, %+v", j.State(), j.Tasks[0].Result)
+	}
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	a = start(t, Config{Home: a.home})
+	if j, err := a.Job(t.Context(), id); err != nil || j.State() != job.Failed {
+		t.Errorf("after a restart: %s, %v", j.State(), err)
+	}
+}
+
 func TestRestartKeepsJobsPeersAndData(t *testing.T) {
 	t.Parallel()
 	a := start(t, Config{Private: true, Initial: true, Labels: map[string]string{"site": "attic"}})
@@ -229,6 +251,69 @@ func TestRestartKeepsJobsPeersAndData(t *testing.T) {
 	}
 }
 
+func TestReturnWhileTheNamedMemberIsDown(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	a := start(t, Config{Private: true, Initial: true, API: free.Addr().String(), Labels: map[string]string{"site": "attic"}})
+	b := start(t, Config{Join: a.offer.API, Token: a.offer.Join.Token, Labels: map[string]string{"site": "barn"}})
+	b.waitPeers(2)
+	if err := errors.Join(a.stop(), b.stop()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(b.home, "peers.json")); err != nil {
+		t.Fatal(err) // so that only the address can help
+	}
+	b = start(t, Config{Home: b.home, Join: a.offer.API, Labels: map[string]string{"site": "barn"}})
+	a = start(t, Config{Home: a.home, API: a.offer.API, Labels: map[string]string{"site": "attic"}})
+	b.waitPeers(2)
+}
+
+func TestOneOfTwoContactsIsEnough(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	a := start(t, Config{Private: true, Initial: true})
+	b := start(t, Config{Private: true, Peers: []string{"http://" + free.Addr().String(), "http://" + a.offer.API}, Token: a.offer.Join.Token})
+	b.waitPeers(2)
+}
+
+func TestJobsOfAPeerThatIsAway(t *testing.T) {
+	t.Parallel()
+	a, b, c := three(t)
+	s := b.job("sleep", "600000")
+	s.Spec.Where = "site=attic"
+	id := b.submit(s)
+	b.waitFor(id, "it runs", func(j job.Job) bool { return j.Tasks[0].State == job.Running })
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*running{a, c} {
+		r.waitPeers(2)
+		if _, err := r.Job(t.Context(), id); api.CodeOf(err) != api.CodeUnavailable || !strings.Contains(err.Error(), b.id.Short()) {
+			t.Errorf("at %s: %v; want that the owner is away", r.cfg.Labels["site"], err)
+		}
+	}
+	if _, err := a.Job(t.Context(), "zzzzzzzz"); api.CodeOf(err) != api.CodeNotFound {
+		t.Errorf("a job that never was: %v", err)
+	}
+	// The attempt goes on without its owner, which takes it up again.
+	b = start(t, Config{Home: b.home, Labels: map[string]string{"site": "barn"}})
+	j := b.waitFor(id, "it runs", func(j job.Job) bool { return j.Tasks[0].State == job.Running })
+	if j.Tasks[0].Attempt != 1 || j.Tasks[0].Executor != a.id {
+		t.Errorf("attempt %d at %s; the first one at attic was to go on", j.Tasks[0].Attempt, j.Tasks[0].Executor)
+	}
+	if _, err := c.Cancel(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEntryIsRefused(t *testing.T) {
 	t.Parallel()
 	a := start(t, Config{Private: true, Initial: true})
@@ -241,6 +326,7 @@ func TestEntryIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	open := start(t, Config{})
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +345,9 @@ func TestEntryIsRefused(t *testing.T) {
 		{"expired token", Config{Join: a.offer.API, Token: expired}, []string{"expired", "node token create"}},
 		{"foreign token", Config{Join: a.offer.API, Token: other.offer.Join.Token}, []string{"another swarm"}},
 		{"truncated token", Config{Join: a.offer.API, Token: a.offer.Join.Token[:20]}, []string{"token"}},
+		{"member that says it is in an open swarm", Config{Join: open.offer.API, Token: a.offer.Join.Token}, []string{"open swarm", open.offer.API}},
+		{"likewise, without a token", Config{Join: open.offer.API}, []string{"open swarm"}},
+		{"likewise, by --peer", Config{Peers: []string{"http://" + open.offer.API}, Token: a.offer.Join.Token}, []string{"open swarm"}},
 		{"nobody there", Config{Join: taken.Addr().String()[:9] + ":1"}, []string{"127.0.0.1:1"}},
 		{"no key", Config{Private: true}, []string{"--initial", "node token create"}},
 		{"home in use", Config{Home: a.home}, []string{"in use by process", "--home"}},

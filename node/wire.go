@@ -23,6 +23,7 @@ type wire struct {
 	bids  *p2p.Topic[scheduler.Bid]
 	out   chan scheduler.Bid // the latest bid to publish
 	sched *scheduler.Scheduler
+	known directory
 	log   *zap.Logger
 }
 
@@ -39,10 +40,8 @@ func connect(m *p2p.Mesh, log *zap.Logger) (*wire, error) {
 
 // open begins to hand the messages of other peers to the scheduler.
 func (w *wire) open() {
-	w.post = p2p.NewPost(w.mesh, awardProtocol, func(from peer.ID, frame []byte) {
-		if err := w.sched.Receive(job.PeerID(from.String()), frame); err != nil {
-			w.log.Warn("a peer sent what is no message of this protocol", zap.Stringer("peer", from), zap.Error(err))
-		}
+	w.post = p2p.NewPost(w.mesh, awardProtocol, func(from peer.ID, frame []byte) error {
+		return w.sched.Receive(job.PeerID(from.String()), frame)
 	})
 }
 
@@ -113,11 +112,15 @@ func (w *wire) follow(ctx context.Context) error {
 			return ended(ctx, err)
 		}
 		id := job.PeerID(c.Peer.ID.String())
-		if c.Gone {
-			w.sched.PeerGone(id, c.Why)
-			continue
+		w.known.note(c.Peer)
+		switch {
+		case c.Left:
+			w.sched.PeerLeft(id, c.Peer.Boot, c.Why)
+		case c.Gone:
+			w.sched.PeerGone(id, c.Peer.Boot, c.Why)
+		default:
+			w.sched.PeerSeen(scheduler.Peer{ID: id, Labels: c.Peer.Labels, Boot: c.Peer.Boot})
 		}
-		w.sched.PeerSeen(scheduler.Peer{ID: id, Labels: c.Peer.Labels, Boot: c.Peer.Boot})
 	}
 }
 

@@ -50,7 +50,7 @@ func Ask(token string, self peer.ID, now time.Time) (msg []byte, finish func(rep
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := t.checkTime(now); err != nil {
+	if err := t.checkTime(now, "this machine's"); err != nil {
 		return nil, nil, err
 	}
 	hs, err := joinHandshake(t, secret, true)
@@ -103,8 +103,8 @@ func (w admissionWire) admission() (Admission, error) {
 }
 
 // Admit answers a joiner's msg on behalf of a member. It fails with
-// ErrTokenMalformed, ErrTokenExpired, ErrTokenForeign or ErrTokenWrong; what it
-// returns in reply only the token's holder can read. It keeps nothing: the
+// ErrTokenMalformed, ErrTokenExpired, ErrTokenForeign or ErrTokenWrong, whose text
+// is for the joiner to read; what it returns in reply only the token's holder can read. It keeps nothing: the
 // caller bounds how often it is called.
 func Admit(key SwarmKey, member peer.AddrInfo, now time.Time, msg []byte) (reply []byte, joiner peer.ID, err error) {
 	t, ok := decodePublic(msg)
@@ -112,10 +112,10 @@ func Admit(key SwarmKey, member peer.AddrInfo, now time.Time, msg []byte) (reply
 		return nil, "", fmt.Errorf("%w: the request to join does not decode (another version of Shoal?)", ErrTokenMalformed)
 	}
 	if t.swarm != key.fingerprint() {
-		return nil, "", fmt.Errorf("%w (%s; this is %s): make one here with: node token create", ErrTokenForeign,
+		return nil, "", fmt.Errorf("%w (%s, and that node is in %s): make one at that node with: node token create", ErrTokenForeign,
 			text32.EncodeToString(t.swarm[:]), key.Fingerprint())
 	}
-	if err := t.checkTime(now); err != nil {
+	if err := t.checkTime(now, "that node's"); err != nil {
 		return nil, "", err
 	}
 	hs, err := joinHandshake(t, key.secret(t), false)

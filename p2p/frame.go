@@ -3,12 +3,15 @@ package p2p
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
 
 // frameHead is the size of the length before each frame, in bytes.
 const frameHead = 4
+
+var errTooLong = errors.New("a frame is too long")
 
 // writeFrame writes a length and a frame in one call, so that a small frame is
 // one packet.
@@ -28,7 +31,7 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 	}
 	n := int64(binary.BigEndian.Uint32(head[:]))
 	if n > int64(limit) {
-		return nil, fmt.Errorf("a frame of %d bytes is longer than %d", n, limit)
+		return nil, fmt.Errorf("%w: %d bytes, and at most %d are allowed", errTooLong, n, limit)
 	}
 	if n <= 64<<10 {
 		frame := make([]byte, n)

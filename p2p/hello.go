@@ -24,6 +24,11 @@ const helloProtocol protocol.ID = "/shoal/hello/1"
 const (
 	helloTimeout   = 5 * time.Second
 	goodbyeTimeout = 2 * time.Second
+
+	// What is answered to one peer. Even one that comes and goes all the time says
+	// hello less often.
+	helloRate  = 5 // a second
+	helloBurst = 20
 )
 
 // greet exchanges announcements with a connected peer. Failure is not news: the
@@ -42,8 +47,11 @@ func (m *Mesh) hello(ctx context.Context, to peer.ID, a announcement) error {
 	if err != nil {
 		return fmt.Errorf("opening: %w", err)
 	}
-	defer s.Reset()
+	defer m.reset(s)
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	if until, ok := ctx.Deadline(); ok {
+		s.SetDeadline(until) // a reset does not end a write that waits in the send queue
+	}
 	if err := sendAnnouncement(s, a); err != nil {
 		return fmt.Errorf("sending: %w", err)
 	}
@@ -83,14 +91,19 @@ func (m *Mesh) receiveHello(s network.Stream) error {
 	return nil
 }
 
+// answerHello drops the hellos of a peer that has too many of them.
 func (m *Mesh) answerHello(s network.Stream) {
+	if !m.hellos.allow(s.Conn().RemotePeer(), time.Now()) {
+		s.Reset()
+		return
+	}
 	if !m.work.Do(func() { m.answerHelloOn(s) }) {
 		s.Reset()
 	}
 }
 
 func (m *Mesh) answerHelloOn(s network.Stream) {
-	defer s.Reset()
+	defer m.reset(s)
 	defer context.AfterFunc(m.ctx, func() { s.Reset() })()
 	s.SetDeadline(time.Now().Add(helloTimeout))
 	err := m.receiveHello(s)

@@ -125,6 +125,13 @@ func (k *knownPeers) saw(p Peer) {
 	}
 }
 
+func (k *knownPeers) has(id peer.ID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, ok := k.peers[id]
+	return ok
+}
+
 func (k *knownPeers) dropOldest() {
 	var oldest peer.ID
 	for id, p := range k.peers {

@@ -49,10 +49,13 @@ type Mesh struct {
 	changed chan struct{}      // what this node says is new
 	met     chan struct{}      // the roster grew
 
-	ctx  context.Context // of everything that New started; ended by Close
-	stop context.CancelFunc
-	work tasks
-	once sync.Once
+	hellos *quotas
+
+	ctx     context.Context // of everything that New started; ended by Close
+	stop    context.CancelFunc
+	work    tasks
+	endings tasks // of streams; a peer that is frozen holds them up until the host closes
+	once    sync.Once
 }
 
 // New makes the host and listens. From then on peers can connect and are greeted,
@@ -77,6 +80,7 @@ func New(cfg Config, log *zap.Logger) (*Mesh, error) {
 		lost:    make(chan peer.ID, 256),
 		changed: make(chan struct{}, 1),
 		met:     make(chan struct{}, 1),
+		hellos:  newQuotas(helloRate, helloBurst),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	if err := m.begin(); err != nil {
@@ -149,6 +153,7 @@ func (m *Mesh) Close() error {
 		if herr := m.host.Close(); err == nil {
 			err = herr
 		}
+		m.endings.Wait()
 	})
 	if err != nil {
 		return fmt.Errorf("closing the mesh: %w", err)
@@ -270,6 +275,21 @@ func (m *Mesh) followRoster(w *Watch) {
 			notify(m.met)
 		}
 	}
+}
+
+// reset resets a stream without waiting. To tell the peer can take as long as the
+// connection lives, if the peer is frozen.
+func (m *Mesh) reset(s network.Stream) {
+	if !m.endings.Go(func() { s.Reset() }) {
+		s.Reset() // the host is closed
+	}
+}
+
+// metBefore reports whether this node has ever seen a peer to be a member of its
+// swarm.
+func (m *Mesh) metBefore(id peer.ID) bool {
+	_, here := m.roster.Get(id)
+	return here || m.known.has(id)
 }
 
 // notify leaves a token in a channel of one.

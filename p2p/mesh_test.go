@@ -20,6 +20,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 )
 
@@ -71,10 +72,15 @@ type testMesh struct {
 
 func start(t *testing.T, cfg Config) *testMesh {
 	t.Helper()
+	return startLogged(t, cfg, zaptest.NewLogger(t).Named(t.Name()))
+}
+
+func startLogged(t *testing.T, cfg Config, log *zap.Logger) *testMesh {
+	t.Helper()
 	if cfg.Identity == nil {
 		cfg.Identity = testIdentity(t)
 	}
-	m, err := New(cfg, zaptest.NewLogger(t).Named(t.Name()))
+	m, err := New(cfg, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,9 +255,12 @@ func TestWrongKeyCannotConnect(t *testing.T) {
 			if err == nil {
 				t.Fatal("connected")
 			}
-			if key != nil && !errors.Is(err, ErrSwarmKey) {
+			// Most often the connection ends, but what cannot be read may look like the
+			// beginning of something long that is waited for.
+			if !errors.Is(err, ErrSwarmKey) && (!errors.Is(err, ErrSilent) || !strings.Contains(err.Error(), "swarm key")) {
 				t.Errorf("%v; want ErrSwarmKey", err)
 			}
+			advises(t, err, "token")
 			if n := len(a.Host().Network().Peers()) + len(b.Host().Network().Peers()); n != 0 {
 				t.Errorf("%d connections", n)
 			}
@@ -288,22 +297,6 @@ func TestPrivateHostSpeaksNothingInTheClear(t *testing.T) {
 	}
 }
 
-func TestConnectErrors(t *testing.T) {
-	key := testKey(t)
-	a, b := start(t, Config{SwarmKey: key}), start(t, Config{SwarmKey: key})
-	elsewhere := peer.AddrInfo{ID: a.id(), Addrs: b.addrs()}
-	c := start(t, Config{SwarmKey: key})
-	if err := c.Connect(deadline(t), elsewhere); err == nil || !strings.Contains(err.Error(), b.id().String()+" answers there") {
-		t.Errorf("another peer's address: %v", err)
-	}
-	gone := a.info()
-	a.stop(t)
-	c = start(t, Config{SwarmKey: key}) // one that has no other address for it
-	if err := c.Connect(deadline(t), gone); !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "is that node running") {
-		t.Errorf("nobody there: %v", err)
-	}
-}
-
 func TestGoneOnGoodbye(t *testing.T) {
 	key := testKey(t)
 	say := map[string]string{"n": "1"}
@@ -314,7 +307,7 @@ func TestGoneOnGoodbye(t *testing.T) {
 	defer w.Close()
 	b.stop(t)
 	c := waitOn(t, w, "b to go", func(c Change) bool { return c.Peer.ID == b.id() && c.Gone })
-	if !strings.Contains(c.Why, "goodbye") {
+	if !c.Left || !strings.Contains(c.Why, "goodbye") {
 		t.Errorf("why: %s", c.Why)
 	}
 }
@@ -348,7 +341,7 @@ func TestGoneOnRefused(t *testing.T) {
 			defer w.Close()
 			b.kill()
 			c := waitOn(t, w, "b to go", func(c Change) bool { return c.Peer.ID == b.id() && c.Gone })
-			if !strings.Contains(c.Why, "refused") {
+			if c.Left || !strings.Contains(c.Why, "refused") {
 				t.Errorf("why: %s", c.Why)
 			}
 		})

@@ -3,6 +3,7 @@ package p2p
 import (
 	"bufio"
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,21 +24,26 @@ const (
 	postWrite      = 10 * time.Second // without progress on a frame
 	postIdle       = time.Minute      // until an unused stream is closed
 	postBackoff    = time.Second      // in which an unreachable peer is not tried again
+	postFlush      = time.Second      // for what is queued when it is closed
 )
 
 // Post carries frames one way to single peers, best effort: in order for each
 // pair of peers, but any can be lost when a connection breaks or a queue is full.
 type Post struct {
+	mesh    *Mesh
 	host    host.Host
 	log     *zap.Logger
 	proto   protocol.ID
-	receive func(from peer.ID, frame []byte)
+	receive func(from peer.ID, frame []byte) error
 	ctx     context.Context // ended by Close
 	stop    context.CancelFunc
 	work    tasks
+	out     sync.WaitGroup // deliveries
 	dropped atomic.Uint64
+	faults  *penalties
 
 	mu    sync.Mutex
+	last  bool // nothing more is taken: Close waits for the queues to empty
 	boxes map[peer.ID]*outbox
 	inlet map[peer.ID]*inlet
 	down  map[peer.ID]time.Time // unreachable until then
@@ -58,10 +64,12 @@ type inlet struct {
 
 // NewPost takes part in a protocol. receive is called for one frame after the
 // other of a sender, for several senders at once, and owns the frame; while it
-// does not return, its sender is slowed down. Close it before the Mesh.
-func NewPost(m *Mesh, proto protocol.ID, receive func(from peer.ID, frame []byte)) *Post {
+// does not return, its sender is slowed down. Its error says that the frame makes
+// no sense: that is logged, the sender's stream is reset, and the sender is kept
+// out for a second, for longer each further time. Close it before the Mesh.
+func NewPost(m *Mesh, proto protocol.ID, receive func(from peer.ID, frame []byte) error) *Post {
 	p := &Post{
-		host: m.host, log: m.log, proto: proto, receive: receive,
+		mesh: m, host: m.host, log: m.log, proto: proto, receive: receive, faults: newPenalties(),
 		boxes: make(map[peer.ID]*outbox), inlet: make(map[peer.ID]*inlet), down: make(map[peer.ID]time.Time),
 	}
 	p.ctx, p.stop = context.WithCancel(m.ctx)
@@ -91,6 +99,9 @@ func (p *Post) put(to peer.ID, frame []byte) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.last {
+		return false
+	}
 	if until, ok := p.down[to]; ok {
 		if !connected && time.Now().Before(until) {
 			return false
@@ -100,7 +111,9 @@ func (p *Post) put(to peer.ID, frame []byte) bool {
 	b := p.boxes[to]
 	if b == nil {
 		b = &outbox{ready: make(chan struct{}, 1)}
-		if !p.work.Go(func() { p.deliver(to, b) }) {
+		p.out.Add(1)
+		if !p.work.Go(func() { defer p.out.Done(); p.deliver(to, b) }) {
+			p.out.Done()
 			return false
 		}
 		p.boxes[to] = b
@@ -129,7 +142,7 @@ func (p *Post) take(to peer.ID, b *outbox) ([]byte, bool) {
 			p.mu.Unlock()
 			return frame, true
 		}
-		if closing {
+		if closing || p.last {
 			delete(p.boxes, to)
 			p.mu.Unlock()
 			return nil, false
@@ -148,13 +161,19 @@ func (p *Post) take(to peer.ID, b *outbox) ([]byte, bool) {
 // deliver writes a peer's frames to one stream until it is idle or broken.
 func (p *Post) deliver(to peer.ID, b *outbox) {
 	s, err := p.open(to)
-	if err == nil {
-		defer context.AfterFunc(p.ctx, func() { s.Reset() })()
-		err = p.drain(to, b, s)
-	}
 	if err != nil {
 		p.giveUp(to, b, err)
+		return
 	}
+	disarm := context.AfterFunc(p.ctx, func() { s.Reset() })
+	err = p.drain(to, b, s)
+	disarm()
+	if err != nil {
+		p.mesh.reset(s)
+		p.giveUp(to, b, err)
+		return
+	}
+	p.end(s)
 }
 
 func (p *Post) open(to peer.ID) (network.Stream, error) {
@@ -167,15 +186,24 @@ func (p *Post) drain(to peer.ID, b *outbox, s network.Stream) error {
 	for {
 		frame, ok := p.take(to, b)
 		if !ok {
-			return s.Close()
+			return nil
 		}
 		s.SetWriteDeadline(time.Now().Add(postWrite))
 		if err := writeFrame(s, frame); err != nil {
-			s.Reset()
 			p.dropped.Add(1)
 			return err
 		}
 	}
+}
+
+// end closes a stream once the peer has read all of it, or after a second: a
+// stream's own Close would wait for a peer that is frozen.
+func (p *Post) end(s network.Stream) {
+	s.SetDeadline(time.Now().Add(postFlush))
+	s.CloseWrite()
+	s.Read(make([]byte, 1)) // nothing comes but the end
+	s.CloseRead()           // so that Close does not wait for the handshake
+	p.mesh.endings.Go(func() { s.Close() })
 }
 
 // giveUp drops what waits for a peer: by the time that it can be reached again,
@@ -206,7 +234,7 @@ func (p *Post) accept(s network.Stream) {
 // read takes frames from a stream. A newer stream from the same peer ends the
 // older one and waits for its last receive, so that frames stay in order.
 func (p *Post) read(s network.Stream) {
-	defer s.Reset()
+	defer p.mesh.reset(s)
 	from := s.Conn().RemotePeer()
 	in := &inlet{stream: s, done: make(chan struct{})}
 	defer close(in.done)
@@ -225,21 +253,47 @@ func (p *Post) read(s network.Stream) {
 		old.stream.Reset()
 		<-old.done
 	}
+	if p.faults.out(from, time.Now()) {
+		return
+	}
 	defer context.AfterFunc(p.ctx, func() { s.Reset() })()
 	r := bufio.NewReader(s)
 	for {
 		frame, err := readFrame(r, PostFrameLimit)
+		if errors.Is(err, errTooLong) {
+			p.fault(from, err)
+		}
 		if err != nil {
 			return
 		}
-		p.receive(from, frame)
+		if err := p.receive(from, frame); err != nil {
+			p.fault(from, err)
+			return
+		}
 	}
 }
 
-// Close stops receiving, drops what is queued, and waits until no receive runs.
-// It must not be called from receive.
+// fault keeps a peer out. There is one line about it for each stream that was
+// listened to.
+func (p *Post) fault(from peer.ID, err error) {
+	pause := p.faults.fault(from, time.Now())
+	p.log.Warn("a peer sent what makes no sense: not listening to it for a while",
+		zap.Stringer("peer", from), zap.String("protocol", string(p.proto)), zap.Duration("pause", pause), zap.Error(err))
+}
+
+// Close sends what is queued, for a second at most, stops receiving, and waits
+// until no receive runs. It must not be called from receive.
 func (p *Post) Close() error {
 	p.host.RemoveStreamHandler(p.proto)
+	p.mu.Lock()
+	p.last = true
+	for _, b := range p.boxes {
+		notify(b.ready)
+	}
+	p.mu.Unlock()
+	timer := time.AfterFunc(postFlush, p.stop)
+	p.out.Wait()
+	timer.Stop()
 	p.stop()
 	p.work.Wait()
 	return nil

@@ -123,12 +123,12 @@ func (r *Roster) hearDirect(from peer.ID, a announcement, proven []multiaddr.Mul
 	switch {
 	case a.Leaving:
 		if ok && e.Boot == a.Boot {
-			r.remove(e, "it said goodbye")
+			r.remove(e, "it said goodbye", true)
 		}
 		r.fence(life{from, a.Boot}, fenceForGood)
 		return
 	case ok && e.Boot != a.Boot:
-		r.remove(e, "its process was replaced")
+		r.remove(e, "its process was replaced", true)
 		r.fence(life{from, e.Boot}, fenceForGood)
 		e = nil
 	}
@@ -197,10 +197,10 @@ func (e *entry) say(a announcement) {
 }
 
 // remove takes an entry out and tells the watchers why.
-func (r *Roster) remove(e *entry, why string) {
+func (r *Roster) remove(e *entry, why string, left bool) {
 	delete(r.peers, e.ID)
 	r.fence(life{e.ID, e.Boot}, e.seq)
-	r.tell(Change{Peer: e.Peer, Gone: true, Why: why})
+	r.tell(Change{Peer: e.Peer, Gone: true, Left: left, Why: why})
 }
 
 // fence raises the fence of a process, forgetting the oldest one if need be.
@@ -227,7 +227,7 @@ func (r *Roster) gone(id peer.ID, boot uint64, why string) bool {
 	if !ok || e.Self || e.Boot != boot {
 		return false
 	}
-	r.remove(e, why)
+	r.remove(e, why, false)
 	return true
 }
 
@@ -291,7 +291,7 @@ func (r *Roster) sweep(now time.Time, late time.Duration) []Peer {
 			limit = r.silence
 		}
 		if quiet := now.Sub(e.Seen); quiet >= limit {
-			r.remove(e, "no sign of life for "+quiet.Round(time.Second).String())
+			r.remove(e, "no sign of life for "+quiet.Round(time.Second).String(), false)
 			out = append(out, e.Peer)
 		}
 	}

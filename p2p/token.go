@@ -69,13 +69,14 @@ func decodePublic(b []byte) (t tokenPublic, ok bool) {
 	return t, true
 }
 
-// checkTime fails from the expiry on. Wall clocks decide here, and only here.
-func (t tokenPublic) checkTime(now time.Time) error {
+// checkTime fails from the expiry on. Wall clocks decide here, and only here; whose
+// it was, is said in the error, which is read by the joiner.
+func (t tokenPublic) checkTime(now time.Time, whose string) error {
 	if now.Unix() < t.expiry {
 		return nil
 	}
-	return fmt.Errorf("%w (%s ago, by this machine's clock): %s", ErrTokenExpired,
-		now.Sub(time.Unix(t.expiry, 0)).Round(time.Second), tokenNextStep)
+	return fmt.Errorf("%w (%s ago, by %s clock): %s", ErrTokenExpired,
+		now.Sub(time.Unix(t.expiry, 0)).Round(time.Second), whose, tokenNextStep)
 }
 
 // secret computes S: the nonce is the salt, the expiry is bound in.
@@ -84,11 +85,20 @@ func (k SwarmKey) secret(t tokenPublic) []byte {
 	return k.derive(t.nonce[:], string(info), secretSize)
 }
 
+// Bounds of a token's life. A token cannot be called back, so none is for ever.
+const (
+	MinTokenLife = time.Second
+	MaxTokenLife = 30 * 24 * time.Hour
+)
+
 // NewToken makes a token that lets its holder join until now+ttl, in whole
 // seconds. It is a secret: whoever reads it can join.
 func (k SwarmKey) NewToken(now time.Time, ttl time.Duration) (string, error) {
-	if ttl < time.Second {
-		return "", fmt.Errorf("making a join token: a life of %s is too short: give it at least a second", ttl)
+	switch {
+	case ttl < MinTokenLife:
+		return "", fmt.Errorf("making a join token: with a life of %s it would have expired by now: give it some time, e.g. 1h", ttl)
+	case ttl > MaxTokenLife:
+		return "", fmt.Errorf("making a join token: a life of %s is longer than %s (30 days): make a new one when it is needed", ttl, MaxTokenLife)
 	}
 	t := tokenPublic{swarm: k.fingerprint(), expiry: now.Add(ttl).Unix()}
 	if _, err := rand.Read(t.nonce[:]); err != nil {

@@ -117,12 +117,32 @@ func TestJoinRefused(t *testing.T) {
 		"empty":                 {c.key, c.now, nil, ErrTokenMalformed},
 		"another version":       {c.key, c.now, append([]byte{9}, msg[1:]...), ErrTokenMalformed},
 	} {
-		if reply, _, err := Admit(x.key, c.member, x.now, x.msg); !errors.Is(err, x.want) || reply != nil {
+		reply, _, err := Admit(x.key, c.member, x.now, x.msg)
+		if !errors.Is(err, x.want) || reply != nil {
 			t.Errorf("%s: %v; want %v", name, err, x.want)
 		}
+		// The joiner reads it, on another machine.
+		if err != nil && (strings.Contains(err.Error(), "here") || strings.Contains(err.Error(), "this")) {
+			t.Errorf("%s: %v; here is not where it is read", name, err)
+		}
 	}
-	if _, err := c.key.NewToken(c.now, 0); err == nil {
-		t.Error("a token without a life was made")
+}
+
+func TestTokenLife(t *testing.T) {
+	c := newJoinCase(t)
+	for _, ttl := range []time.Duration{-time.Hour, -1, 0, time.Millisecond, MaxTokenLife + 1, 1<<63 - 1} {
+		if token, err := c.key.NewToken(c.now, ttl); err == nil || token != "" || !strings.Contains(err.Error(), ttl.String()) {
+			t.Errorf("a life of %s: %v", ttl, err)
+		}
+	}
+	for _, ttl := range []time.Duration{MinTokenLife, time.Hour, MaxTokenLife} {
+		token, err := c.key.NewToken(c.now, ttl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Ask(token, c.joiner, c.now.Add(ttl-1)); err != nil {
+			t.Errorf("just before the end of %s: %v", ttl, err)
+		}
 	}
 }
 

@@ -132,14 +132,15 @@ func TestPostOrder(t *testing.T) {
 	a, b := pair(t)
 	const n = 500
 	got := make(chan string, n)
-	pb := NewPost(b.Mesh, "/test/post", func(from peer.ID, frame []byte) {
+	pb := NewPost(b.Mesh, "/test/post", func(from peer.ID, frame []byte) error {
 		if from != a.id() {
 			t.Errorf("from %s", from)
 		}
 		got <- string(frame)
+		return nil
 	})
 	defer pb.Close()
-	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) {})
+	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) error { return nil })
 	defer pa.Close()
 	ctx := deadline(t)
 	for i := range n {
@@ -166,13 +167,45 @@ func TestPostOrder(t *testing.T) {
 	}
 }
 
+// What a node says last, as it stops, must still leave it.
+func TestPostCloseSendsWhatIsQueued(t *testing.T) {
+	a, b := pair(t)
+	const n = 100
+	got := make(chan string, n)
+	pb := NewPost(b.Mesh, "/test/post", func(_ peer.ID, frame []byte) error { got <- string(frame); return nil })
+	defer pb.Close()
+	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) error { return nil })
+	for i := range n {
+		if !pa.Send(b.id(), fmt.Append(nil, i)) {
+			t.Fatalf("frame %d was dropped", i)
+		}
+	}
+	if err := errors.Join(pa.Close(), a.Mesh.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if pa.Send(b.id(), nil) {
+		t.Error("a frame was taken after Close")
+	}
+	ctx := deadline(t)
+	for i := range n {
+		select {
+		case s := <-got:
+			if s != fmt.Sprint(i) {
+				t.Fatalf("frame %s came as number %d", s, i)
+			}
+		case <-ctx.Done():
+			t.Fatalf("frame %d did not come", i)
+		}
+	}
+}
+
 func TestPostIsBounded(t *testing.T) {
 	a, b := pair(t)
 	hold := make(chan struct{})
-	pb := NewPost(b.Mesh, "/test/post", func(peer.ID, []byte) { <-hold })
+	pb := NewPost(b.Mesh, "/test/post", func(peer.ID, []byte) error { <-hold; return nil })
 	defer pb.Close()
 	defer close(hold)
-	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) {})
+	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) error { return nil })
 	defer pa.Close()
 	frame, sent := make([]byte, 1<<20), 0
 	for sent < 1000 && pa.Send(b.id(), frame) {
@@ -188,7 +221,7 @@ func TestPostIsBounded(t *testing.T) {
 
 func TestPostUnreachable(t *testing.T) {
 	a, b := pair(t)
-	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) {})
+	pa := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) error { return nil })
 	defer pa.Close()
 	if pa.Send(test.RandPeerIDFatal(t), []byte("x")) {
 		t.Error("sent to a peer without an address")
@@ -211,7 +244,7 @@ func TestPostUnreachable(t *testing.T) {
 func TestPostNewerStreamTakesOver(t *testing.T) {
 	a, b := pair(t)
 	got := make(chan string, 10)
-	pb := NewPost(b.Mesh, "/test/post", func(_ peer.ID, frame []byte) { got <- string(frame) })
+	pb := NewPost(b.Mesh, "/test/post", func(_ peer.ID, frame []byte) error { got <- string(frame); return nil })
 	defer pb.Close()
 	ctx := deadline(t)
 	var last network.Stream

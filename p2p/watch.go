@@ -10,10 +10,13 @@ import (
 // ErrClosed is what waiting calls return once the thing they wait on was closed.
 var ErrClosed = errors.New("p2p: closed")
 
-// Change says that a peer came, says something new, or (Gone) went, and why.
+// Change says that a peer came, says something new, or (Gone) went, and why. Left
+// says that it went in good order, or has been started anew since: nothing broke
+// that is still to be feared.
 type Change struct {
 	Peer Peer
 	Gone bool
+	Left bool
 	Why  string
 }
 

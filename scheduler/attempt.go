@@ -3,7 +3,6 @@ package scheduler
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -21,6 +20,7 @@ type live struct {
 	resend    time.Duration // when the award goes out again
 	pause     time.Duration // before the resend after that
 	deadline  time.Duration // for the answer
+	endedAt   time.Duration // when the peer first said that it has ended; 0 if it did not
 	began     bool          // the program runs; Started may not have been appended yet
 	beganAt   time.Time     // for display
 }
@@ -63,7 +63,6 @@ func (c *Core) accepted(l *live, boot uint64) {
 	}
 	l.settle()
 	l.boot = boot
-	delete(l.unit.entry.class.avoid, l.peer.id)
 	c.watch(l.peer)
 }
 
@@ -109,13 +108,13 @@ func (c *Core) check(p *peer) {
 		switch {
 		case l.unit.live != l || !l.committed:
 		case !l.answered && c.now >= l.deadline:
-			c.lose(l, "its peer did not answer the award", true)
+			c.lose(l, lostUnanswered, "its peer did not answer the award")
 		case !l.answered && c.now >= l.resend:
 			c.sendAward(l)
 		case !l.answered:
 			c.timers.at(min(l.resend, l.deadline), &p.alarm, p)
 		case silent:
-			c.lose(l, fmt.Sprintf("its peer was silent for %v", c.cfg.Lease), true)
+			c.lose(l, lostSilent, fmt.Sprintf("its peer was silent for %v", c.cfg.Lease))
 		default:
 			quiet = append(quiet, l.attempt)
 		}
@@ -263,16 +262,9 @@ func (c *Core) declined(from job.PeerID, m Decline) {
 		c.bid(from, m.Bid)
 		return
 	}
-	k := l.unit.entry.class
 	l.settle()
 	c.bid(from, m.Bid)
-	if l.unit.live != l {
-		return
-	}
-	if l.peer.free().Holds(l.need) {
-		k.refused(l.peer, c.now)
-	}
-	c.lose(l, "declined: "+clip(m.Reason), false)
+	c.lose(l, lostDeclined, "declined: "+m.Reason)
 }
 
 // began notes that the program runs. That is written with the end of the attempt
@@ -317,11 +309,19 @@ func (c *Core) reported(from job.PeerID, m Report) {
 	u := l.unit
 	c.accepted(l, m.Bid.Boot)
 	c.bid(from, m.Bid) // before the next attempt is placed
+	if u.live != l {
+		return // the bid told that the peer was started anew
+	}
+	odd := m.Result.Answers(u.entry.latest().Spec)
 	switch {
-	case u.live != l: // the bid told that the peer was started anew
+	case m.Failure != "" && m.Leaving:
+		c.lose(l, lostLeft, m.Failure)
 	case m.Failure != "":
-		c.lose(l, clip(m.Failure), !m.Leaving)
+		c.lose(l, lostFailed, m.Failure)
+	case odd != nil:
+		c.lose(l, lostFailed, "its peer reported what is no result of this job: "+odd.Error())
 	default:
+		delete(u.entry.class.avoid, from)
 		c.started(l)
 		c.append(u.entry, job.Event{Attempt: m.Attempt, Kind: job.Finished, Peer: from, Result: &m.Result})
 		c.detach(u)
@@ -338,49 +338,60 @@ func (c *Core) holding(from job.PeerID, m Holding) {
 		case l == nil && h.Phase != Gone:
 			c.stale(from, h.Attempt, Withdraw{h.Attempt})
 		case l == nil:
+		case h.Phase == Gone && l.answered && l.boot == m.Boot:
+			c.lose(l, lostFailed, "its peer does not have it any more")
 		case h.Phase == Gone && l.answered:
-			c.lose(l, "its peer does not have it any more", true)
+			c.lose(l, lostRestarted, "its peer does not have it any more, since it was started anew")
 		case h.Phase != Gone:
 			c.accepted(l, m.Boot)
+			if l.boot == 0 {
+				l.boot = m.Boot // it was accepted before this Core began
+			}
 			if h.Phase >= Running {
 				c.began(l)
+			}
+			if h.Phase == Ended {
+				c.unreported(l)
 			}
 		}
 	}
 }
 
+// unreported notes that the peer of an attempt says that it has ended. Its report
+// comes with that, or soon after, unless it is one that cannot be read.
+func (c *Core) unreported(l *live) {
+	switch {
+	case l.endedAt == 0:
+		l.endedAt = c.now
+	case c.now >= l.endedAt+endedLeases*c.cfg.Lease:
+		c.lose(l, lostFailed, "its peer says that it has ended, but gives no report that can be read")
+	}
+}
+
 // lose ends an attempt that came to nothing, and goes on with the next one, or
-// gives the task up if it has failed too many peers.
-func (c *Core) lose(l *live, why string, blame bool) {
+// gives the task up if it has had enough.
+func (c *Core) lose(l *live, cause cause, why string) {
 	u, e := l.unit, l.unit.entry
 	if u.live != l {
 		return
 	}
-	from := l.peer.id
+	from, blame := l.peer, cause.blames(l.peer.id, c.cfg.Self)
+	if !blame {
+		e.class.refused(from, c.now)
+	}
 	c.detach(u)
-	c.append(e, job.Event{Attempt: l.attempt, Kind: job.Lost, Peer: from, Reason: why, Blame: blame})
+	c.append(e, job.Event{Attempt: l.attempt, Kind: job.Lost, Peer: from.id, Reason: why, Blame: blame, Failed: cause == lostFailed})
 	if c.eff.Fault != nil {
 		return
 	}
-	lost := e.latest().Tasks[u.task].Lost
-	if lost >= maxBlamed {
+	t := e.latest().Tasks[u.task]
+	if spent(t) {
 		c.append(e, job.Event{Attempt: l.attempt, Kind: job.GaveUp, Reason: epitaph(e.latest(), u.task)})
 		return
 	}
 	if blame {
-		u.tryAgain = c.now + time.Second<<lost/2
+		u.tryAgain = c.now + retryAfter(t.Lost)
 	}
 	c.enqueue(u)
 	c.drain(e.class)
-}
-
-// epitaph says which peers a task was lost at, and why.
-func epitaph(j *job.Job, task int) string {
-	var at []string
-	for _, ev := range j.History {
-		if ev.Kind == job.Lost && ev.Blame && ev.Task == task {
-			at = append(at, fmt.Sprintf("%s (%s)", ev.Peer.Short(), ev.Reason))
-		}
-	}
-	return clip(fmt.Sprintf("given up after %d attempts were lost: %s", j.Tasks[task].Lost, strings.Join(at, ", ")))
 }

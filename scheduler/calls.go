@@ -2,7 +2,9 @@ package scheduler
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -25,9 +27,18 @@ func (s *Scheduler) ReceiveBid(from job.PeerID, b Bid) { s.put(BidSeen{From: fro
 // PeerSeen says that a peer is there, or that its labels changed.
 func (s *Scheduler) PeerSeen(p Peer) { s.put(PeerSeen(p)) }
 
-// PeerGone says that a peer's process has ended for certain, or that it left:
-// what it ran is lost. A peer that is only unreachable is left to its lease.
-func (s *Scheduler) PeerGone(id job.PeerID, why string) { s.put(PeerGone{ID: id, Why: why}) }
+// PeerGone says that a peer's process of this boot has ended for certain, and
+// without a word: what it ran is lost, and perhaps because it ran it. A peer that
+// is only unreachable is left to its lease.
+func (s *Scheduler) PeerGone(id job.PeerID, boot uint64, why string) {
+	s.put(PeerGone{ID: id, Boot: boot, Why: why})
+}
+
+// PeerLeft says that a peer's process of this boot has said goodbye, or that
+// another one has taken its place: what it ran is lost, and no job is to blame.
+func (s *Scheduler) PeerLeft(id job.PeerID, boot uint64, why string) {
+	s.put(PeerGone{ID: id, Boot: boot, Why: why, Left: true})
+}
 
 // put hands an input to the loop, waiting while it is behind.
 func (s *Scheduler) put(in any) {
@@ -37,40 +48,43 @@ func (s *Scheduler) put(in any) {
 	}
 }
 
-// inLoop runs f in the loop and waits for it.
-func (s *Scheduler) inLoop(ctx context.Context, f func()) error {
-	ran := make(chan struct{})
+// inLoop runs f in the loop and gives what it returns. The loop may still run f
+// when ctx has ended and the caller has gone on: f must not write to anything of
+// the caller's.
+func inLoop[T any](ctx context.Context, s *Scheduler, f func() T) (T, error) {
+	var none T
+	got := make(chan T, 1)
 	select {
-	case s.inbox <- func() { f(); close(ran) }:
+	case s.inbox <- func() { got <- f() }:
 	case <-s.done:
-		return ErrStopped
+		return none, ErrStopped
 	case <-ctx.Done():
-		return ctx.Err()
+		return none, ctx.Err()
 	}
 	select {
-	case <-ran:
-		return nil
+	case v := <-got:
+		return v, nil
 	case <-s.done:
 		select {
-		case <-ran:
-			return nil
+		case v := <-got:
+			return v, nil
 		default:
-			return ErrStopped
+			return none, ErrStopped
 		}
 	case <-ctx.Done():
-		return ctx.Err()
+		return none, ctx.Err()
 	}
 }
 
 // call hands in an input that Core answers.
 func (s *Scheduler) call(ctx context.Context, in func(call uint64) Input) error {
 	reply := make(chan error, 1)
-	var call uint64
-	err := s.inLoop(ctx, func() {
+	call, err := inLoop(ctx, s, func() uint64 {
 		s.lastCall++
-		call = s.lastCall
+		call := s.lastCall
 		s.calls[call] = reply
 		s.doCore(s.core.Step(s.now(), in(call)))
+		return call
 	})
 	if err != nil {
 		return err
@@ -92,19 +106,50 @@ func (s *Scheduler) call(ctx context.Context, in func(call uint64) Input) error 
 }
 
 // Submit makes a job of spec, whose defaults are filled in and whose references
-// are all ipfs:// ones. It returns when the job is on disk. The same nonce gives
-// the same job, so that a caller who lost the answer may ask again.
+// are all ipfs:// ones. It returns when the job is on disk. The same nonce and
+// spec give the same job, so that a caller who lost the answer may ask again; the
+// same nonce with another spec is ErrConflict. A spec that no peer would take is
+// ErrSpec.
 func (s *Scheduler) Submit(ctx context.Context, spec job.Spec, nonce string) (job.ID, error) {
 	id := job.NewID(s.cfg.Ledger, nonce)
-	if b, err := encoding.Marshal(spec); err != nil {
-		return "", fmt.Errorf("encoding the spec: %w", err)
-	} else if len(b) > MaxSpec {
-		return "", fmt.Errorf("%w: its spec has %d bytes, at most %d are taken; put data into inputs", ErrSpec, len(b), MaxSpec)
+	b, err := placeable(id, spec)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSpec, err)
 	}
-	if err := s.call(ctx, func(call uint64) Input { return Submit{Call: call, ID: id, Spec: spec} }); err != nil {
+	in := Submit{ID: id, Spec: spec, Submission: digest(nonce, b)}
+	err = s.call(ctx, func(call uint64) Input { in.Call = call; return in })
+	if err != nil {
 		return "", fmt.Errorf("submitting: %w", err)
 	}
 	return id, nil
+}
+
+// placeable returns the encoded spec of a job, or why no executor would take it.
+func placeable(id job.ID, spec job.Spec) ([]byte, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := spec.Resolved(); err != nil {
+		return nil, err
+	}
+	b, err := encoding.Marshal(spec)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("encoding the spec: %w", err)
+	case len(b) > MaxSpec:
+		return nil, fmt.Errorf("its spec has %d bytes, at most %d are taken; put data into inputs", len(b), MaxSpec)
+	}
+	if err := readable(Award{Attempt: job.Attempt{Job: id, Attempt: 1}, Spec: spec}); err != nil {
+		return nil, fmt.Errorf("no peer could read it: %w; put long lists and odd text into inputs", err)
+	}
+	return b, nil
+}
+
+// digest tells submissions apart.
+func digest(nonce string, spec []byte) []byte {
+	n, s := sha256.Sum256([]byte(nonce)), sha256.Sum256(spec)
+	sum := sha256.Sum256(slices.Concat([]byte("shoal submission\x00"), n[:], s[:]))
+	return sum[:]
 }
 
 // Cancel ends a job, and returns it as it is then. Its error is ErrEnded if the
@@ -136,33 +181,39 @@ func (e *AmbiguousError) Error() string {
 
 // Job finds a job by a prefix of its ID. Its errors are ErrNotFound and
 // *AmbiguousError.
-func (s *Scheduler) Job(ctx context.Context, prefix string) (j job.Job, err error) {
-	loopErr := s.inLoop(ctx, func() { j, err = s.find(prefix) })
-	if loopErr != nil {
-		return job.Job{}, loopErr
+func (s *Scheduler) Job(ctx context.Context, prefix string) (job.Job, error) {
+	got, err := inLoop(ctx, s, func() found { return s.find(prefix) })
+	if err != nil {
+		return job.Job{}, err
 	}
-	return j, err
+	return got.job, got.err
 }
 
-func (s *Scheduler) find(prefix string) (job.Job, error) {
-	var found []job.ID
+// found is a job, or why there is none.
+type found struct {
+	job job.Job
+	err error
+}
+
+func (s *Scheduler) find(prefix string) found {
+	var ids []job.ID
 	if prefix != "" {
 		for _, id := range s.core.IDs() {
 			if id.HasPrefix(prefix) {
-				if found = append(found, id); len(found) == 5 {
+				if ids = append(ids, id); len(ids) == 5 {
 					break
 				}
 			}
 		}
 	}
-	switch len(found) {
+	switch len(ids) {
 	case 0:
-		return job.Job{}, fmt.Errorf("%w: %q", ErrNotFound, prefix)
+		return found{err: fmt.Errorf("%w: %q", ErrNotFound, prefix)}
 	case 1:
-		j, _ := s.core.Job(found[0])
-		return j, nil
+		j, _ := s.core.Job(ids[0])
+		return found{job: j}
 	}
-	return job.Job{}, &AmbiguousError{Prefix: prefix, IDs: found}
+	return found{err: &AmbiguousError{Prefix: prefix, IDs: ids}}
 }
 
 // Summary is a job in a list.
@@ -179,9 +230,8 @@ type Summary struct {
 }
 
 // List is all jobs of this node's ledger, in the order of their submission.
-func (s *Scheduler) List(ctx context.Context) (list []Summary, err error) {
-	err = s.inLoop(ctx, func() { list = s.core.Summaries() })
-	return list, err
+func (s *Scheduler) List(ctx context.Context) ([]Summary, error) {
+	return inLoop(ctx, s, s.core.Summaries)
 }
 
 // Summaries are all durable jobs, in the order of their submission.
@@ -219,23 +269,27 @@ func (w *watcher) touch() {
 // between, never the last.
 func (s *Scheduler) Watch(ctx context.Context, id job.ID, see func(job.Job) error) error {
 	w := &watcher{changed: make(chan struct{}, 1)}
-	if err := s.inLoop(ctx, func() { s.watch(id, w) }); err != nil {
-		return err
-	}
+	// However this ends, what the loop may still do to watch is undone after it.
 	defer s.put(func() { s.unwatch(id, w) })
+	look := func() found {
+		s.watch(id, w)
+		if j, known := s.core.Job(id); known {
+			return found{job: j}
+		}
+		return found{err: fmt.Errorf("%w: %q", ErrNotFound, id)}
+	}
 	for {
-		var j job.Job
-		var known bool
-		if err := s.inLoop(ctx, func() { j, known = s.core.Job(id) }); err != nil {
+		now, err := inLoop(ctx, s, look)
+		if err == nil {
+			err = now.err
+		}
+		if err == nil {
+			err = see(now.job)
+		}
+		if err != nil {
 			return err
 		}
-		if !known {
-			return fmt.Errorf("%w: %q", ErrNotFound, id)
-		}
-		if err := see(j); err != nil {
-			return err
-		}
-		if j.Terminal() {
+		if now.job.Terminal() {
 			return nil
 		}
 		select {
@@ -262,14 +316,12 @@ func (s *Scheduler) unwatch(id job.ID, w *watcher) {
 }
 
 // Bids are the standing bids that stand, this node's own included.
-func (s *Scheduler) Bids(ctx context.Context) (bids map[job.PeerID]Bid, err error) {
-	err = s.inLoop(ctx, func() { bids = s.core.Bids() })
-	return bids, err
+func (s *Scheduler) Bids(ctx context.Context) (map[job.PeerID]Bid, error) {
+	return inLoop(ctx, s, s.core.Bids)
 }
 
-// Held reports whether this node has the attempt: it runs here, or its report is
-// not acknowledged yet.
-func (s *Scheduler) Held(ctx context.Context, a job.Attempt) (held bool, err error) {
-	err = s.inLoop(ctx, func() { held = s.worker.Held(a) })
-	return held, err
+// Held reports whether this node has the owner's attempt: it runs here, or its
+// report is not acknowledged yet.
+func (s *Scheduler) Held(ctx context.Context, owner job.PeerID, a job.Attempt) (bool, error) {
+	return inLoop(ctx, s, func() bool { return s.worker.Held(Charge{owner, a}) })
 }

@@ -43,12 +43,12 @@ func (c Config) withDefaults() Config {
 
 // Limits that are not worth an option.
 const (
-	maxBlamed   = 5                      // infrastructure failures of one task before it is given up: a poisonous job must not walk through the swarm
 	maxOffers   = 8                      // bids kept with an award
 	maxPeers    = 10_000                 // peers a Core keeps in mind
 	maxCallers  = 64                     // callers waiting on one job
 	startGrace  = 100 * time.Millisecond // a start is written with the end of the attempt if that comes so soon: one fsync less
 	firstResend = time.Second            // until a message without an answer goes out again; doubles
+	endedLeases = 3                      // for which an executor may say that an attempt has ended without a report that can be read
 	drainLimit  = 64                     // tasks placed in one Step
 	offerLimit  = 16                     // classes of waiting tasks that one changed peer is held against
 )

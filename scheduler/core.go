@@ -68,6 +68,7 @@ func (e *entry) latest() *job.Job {
 var (
 	ErrNotFound = errors.New("no such job")
 	ErrEnded    = errors.New("the job has ended")
+	ErrConflict = errors.New("this job ID is taken by another submission; submit the job with a new nonce")
 	ErrBusy     = errors.New("too much is going on here; try again later, or submit to another peer")
 	ErrSpec     = errors.New("this job cannot be placed")
 )
@@ -159,6 +160,9 @@ func (c *Core) look(due any) {
 func (c *Core) submit(in Submit) {
 	e := c.jobs[in.ID]
 	switch {
+	case e != nil && !e.latest().Same(in.Submission):
+		c.answer(in.Call, in.ID, ErrConflict)
+		return
 	case e != nil && e.job.ID != "":
 		c.answer(in.Call, in.ID, nil)
 		return
@@ -176,7 +180,7 @@ func (c *Core) submit(in Submit) {
 	}
 	e = &entry{submits: []uint64{in.Call}}
 	c.jobs[in.ID] = e
-	c.append(e, job.Event{Attempt: job.Attempt{Job: in.ID}, Kind: job.Submitted, Spec: &in.Spec, Submitter: c.cfg.Self})
+	c.append(e, job.Event{Attempt: job.Attempt{Job: in.ID}, Kind: job.Submitted, Spec: &in.Spec, Submitter: c.cfg.Self, Submission: in.Submission})
 	if c.eff.Fault != nil {
 		return
 	}
@@ -209,7 +213,7 @@ func (c *Core) cancel(in Cancel) {
 	default:
 		e.cancels = append(e.cancels, in.Call)
 		if !e.latest().Terminal() {
-			c.append(e, job.Event{Attempt: job.Attempt{Job: in.ID}, Kind: job.CancelledBy, Reason: clip(in.Reason)})
+			c.append(e, job.Event{Attempt: job.Attempt{Job: in.ID}, Kind: job.CancelledBy, Reason: in.Reason})
 		}
 	}
 }
@@ -219,10 +223,15 @@ func (c *Core) answer(call uint64, id job.ID, err error) {
 }
 
 // append decides: from here on the event counts for what this Core decides next,
-// and once it is committed for what it says.
+// and once it is committed for what it says. Every event goes through here, so
+// this is where the words of others are made fit for the log.
 func (c *Core) append(e *entry, ev job.Event) {
 	if ev.At.IsZero() {
 		ev.At = c.wall()
+	}
+	ev.Reason = clean(ev.Reason)
+	if ev.Result != nil {
+		ev.Result.Error = clean(ev.Result.Error)
 	}
 	if e.tail == nil {
 		t := e.job.Clone()
@@ -334,20 +343,11 @@ func newClassKey(s job.Spec) (classKey, error) {
 	switch {
 	case s.Task.WASM == nil:
 		return classKey{}, errors.New("it names no program")
-	case !roomOK(need(s)):
+	case !needOK(s):
 		return classKey{}, errors.New("it asks for an impossible amount of cpu or memory")
 	}
 	if _, err := labels.Parse(s.Where); err != nil {
 		return classKey{}, fmt.Errorf("where: %w", err)
 	}
 	return classKey{engine: engineWASM, where: s.Where, need: need(s)}, nil
-}
-
-// clip bounds what people or peers say to what a message and an event may hold.
-func clip(s string) string {
-	const most = 1 << 10
-	if len(s) <= most {
-		return s
-	}
-	return s[:most-len("…")] + "…"
 }

@@ -22,6 +22,14 @@
 //     leaves, a caller is answered and a report is acknowledged after the commit.
 //   - A result counts only if it is of the current attempt, from the peer that
 //     has it, and nothing ended the task before. The first committed end wins.
+//   - What may be a job's own fault counts against it, what people do to their
+//     machines does not, and a job that has had its share is given up; blame.go
+//     says which is which.
+//   - Whatever a program, a peer or a person says, events and messages can be
+//     read by whoever gets them: text is cleaned where it comes in, reports are
+//     read back before they are sent, and events before they are written.
+//   - An executor keeps the attempts of different owners apart, by the owner's
+//     peer ID, whatever they are called.
 //
 // What not to assume: that messages arrive, arrive once or in order. Every
 // message is repeated until it is answered or void, and means the same twice.

@@ -46,8 +46,8 @@ func explain(k classKey, m tally) string {
 	add(missWhere, "not matching where: "+k.where)
 	add(missBid, "without a current bid")
 	add(missCPU, fmt.Sprintf("with too little free cpu (it needs %v)", k.need.CPU))
-	add(missMemory, fmt.Sprintf("with too little free memory (it needs %v)", k.need.Memory))
-	add(missDeclined, "declined, to be asked again soon")
+	add(missMemory, fmt.Sprintf("with too little free memory (it needs %v, %v of them for the engine)", k.need.Memory, Overhead))
+	add(missDeclined, "declined or dropped it, to be asked again soon")
 	add(missFailed, "failed it before, to be tried again soon")
 	peers := "peers"
 	if total == 1 {

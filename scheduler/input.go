@@ -14,12 +14,13 @@ type WorkerInput interface{ workerInput() }
 
 // What a Core is told.
 type (
-	// Submit asks for a job. Its answer follows the commit. Submitting the same
-	// ID again finds the job.
+	// Submit asks for a job. Its answer follows the commit. The same submission
+	// again finds the job; another one with its ID is refused (ErrConflict).
 	Submit struct {
-		Call uint64 // names the caller in Answer
-		ID   job.ID
-		Spec job.Spec
+		Call       uint64 // names the caller in Answer
+		ID         job.ID
+		Spec       job.Spec
+		Submission []byte // digest, not changed afterwards
 	}
 	// Cancel asks for a job's end. It is answered when the job has ended, in
 	// this way or another.
@@ -45,10 +46,13 @@ type (
 		Labels map[string]string // not changed afterwards
 		Boot   uint64
 	}
-	// PeerGone says that a peer's process is known to have ended, or that it left.
+	// PeerGone says that a peer's process of this boot is known to have ended. 0
+	// stands for whichever it had. Left is set if a person ended it in good order.
 	PeerGone struct {
-		ID  job.PeerID
-		Why string
+		ID   job.PeerID
+		Boot uint64
+		Why  string
+		Left bool
 	}
 	// Received is a message from the peer at the other end of a stream.
 	Received struct {
@@ -62,11 +66,11 @@ type (
 // What a Worker is told.
 type (
 	// Ran says that the attempt's program has begun.
-	Ran struct{ Attempt job.Attempt }
+	Ran struct{ Charge }
 	// Exited says that nothing is left of the attempt. Failure is set if this
 	// machine could not run it; Leaving, if that is because the node stops.
 	Exited struct {
-		Attempt job.Attempt
+		Charge
 		Result  job.Result
 		Failure string
 		Leaving bool
@@ -114,14 +118,21 @@ type Answer struct {
 // kills, then starts.
 type WorkerEffects struct {
 	Send    []Outgoing
-	Kill    []job.Attempt
+	Kill    []Charge
 	Start   []Start
 	Publish *Bid          // to every peer
 	Wake    time.Duration // when a Tick is due, on the clock of now; 0 means never
 }
 
+// Charge is an attempt in an executor's care. Attempts are told apart by their
+// owner as well, since an owner is free to call its attempts what it likes.
+type Charge struct {
+	Owner   job.PeerID
+	Attempt job.Attempt
+}
+
 // Start is an attempt to run.
 type Start struct {
-	Attempt job.Attempt
-	Spec    job.Spec
+	Charge
+	Spec job.Spec
 }

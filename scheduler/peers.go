@@ -79,10 +79,24 @@ func (c *Core) peerGone(in PeerGone) {
 	if p == nil {
 		return
 	}
-	p.seen, p.bid = false, Bid{}
-	for _, l := range slices.Clone(p.live) {
-		c.lose(l, "its peer is gone: "+in.Why, true)
+	p.seen = false
+	cause := lostCrashed
+	if in.Left {
+		cause = lostLeft
 	}
+	// A bid or an answer may have told of a later process already.
+	later := in.Boot != 0 && in.Boot < p.boot
+	for _, l := range slices.Clone(p.live) {
+		unsure := later && !l.answered // the award may still reach the later one
+		if !unsure && (in.Boot == 0 || l.boot <= in.Boot) {
+			c.lose(l, cause, "its peer is gone: "+in.Why)
+		}
+	}
+	if later {
+		c.timers.at(max(c.now+1, p.bidAt+bidExpiry), &p.alarm, p) // to forget it, unless it shows itself
+		return
+	}
+	p.bid = Bid{}
 	c.forget(p)
 }
 
@@ -92,7 +106,7 @@ func (c *Core) rebooted(p *peer, boot uint64) {
 	p.boot, p.bid = boot, Bid{}
 	for _, l := range slices.Clone(p.live) {
 		if l.answered && l.boot != 0 && l.boot < boot {
-			c.lose(l, "its peer was started anew", true)
+			c.lose(l, lostRestarted, "its peer was started anew")
 		}
 	}
 }
@@ -145,6 +159,9 @@ func (c *Core) forgive() {
 		p.bidAt += late
 		for _, l := range p.live {
 			l.deadline += late
+			if l.endedAt != 0 {
+				l.endedAt += late
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"container/list"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,11 +35,21 @@ type class struct {
 	avoid   map[job.PeerID]refusal
 }
 
-// refusal keeps a peer that declines from being asked again at once.
+// refusal keeps a peer that declines, or drops what it accepted, from being asked
+// again at once: without it, two peers that disagree would fill the log.
 type refusal struct {
 	until time.Duration
 	times int
 }
+
+// A refusal lasts for firstRefusal, then for twice as long each time, up to
+// firstRefusal << maxRefusals. It begins anew after a quiet forgetRefusal.
+const (
+	firstRefusal  = 200 * time.Millisecond
+	maxRefusals   = 8
+	forgetRefusal = time.Minute
+	keptRefusals  = 256 // per class, before those that are over are dropped
+)
 
 // miss is the first requirement that a peer does not meet.
 type miss uint8
@@ -58,9 +69,21 @@ const (
 // tally counts peers by what they miss.
 type tally [misses]int
 
-// need is the room that an attempt at a task of s takes.
+// What an attempt takes besides what its spec asks for. Owner and executor reckon
+// alike, so both must know the same amounts.
+const (
+	// Overhead is the memory of the process around a program: the engine, its
+	// compiled code, the runtime. Most take 15 to 60 MiB, much of it shared.
+	Overhead = job.Bytes(32 << 20)
+	// MinCPU is the least that an attempt is reckoned at, so that jobs that ask
+	// for next to nothing cannot start a thousand processes on one node.
+	MinCPU = job.CPU(100)
+)
+
+// need is the room that an attempt at a task of s takes. It is never nothing.
 func need(s job.Spec) job.Room {
-	return job.Room{CPU: s.Resources.CPU, Memory: s.Resources.Memory}
+	r := s.WithDefaults().Resources
+	return job.Room{CPU: max(r.CPU, MinCPU), Memory: r.Memory + Overhead}
 }
 
 // join makes an open job one of its class.
@@ -182,7 +205,7 @@ func (c *Core) misses(k *class, p *peer) miss {
 
 // slots is how many tasks of the class p has room for.
 func slots(free, need job.Room) int64 {
-	return min(int64(free.CPU)/max(1, int64(need.CPU)), int64(free.Memory)/max(1, int64(need.Memory)), 1<<20)
+	return min(int64(free.CPU)/int64(need.CPU), int64(free.Memory)/int64(need.Memory), 1<<20)
 }
 
 type candidate struct {
@@ -200,8 +223,7 @@ func (c *Core) candidates(k *class, u *unit) (able, failed []candidate, m tally)
 		}
 		what := c.misses(k, p)
 		if what == fits {
-			// A task that needs nothing fits anywhere: it weighs one.
-			found := candidate{p, max(1, slots(p.free(), k.key.need))}
+			found := candidate{p, slots(p.free(), k.key.need)}
 			if slices.Contains(tried, p.id) {
 				what = missFailed
 				failed = append(failed, found)
@@ -283,10 +305,20 @@ func (c *Core) award(u *unit, p *peer, offers []job.Offer) {
 	c.append(e, job.Event{Attempt: a, Kind: job.AwardedTo, Peer: p.id, Offers: offers})
 }
 
-// refused notes that p declined a task of the class although its bid had room.
+// refused notes that p did not take a task of the class, or did not keep it. What
+// was under way when it began counts once. A result from p ends it.
 func (k *class) refused(p *peer, now time.Duration) {
 	r := k.avoid[p.id]
-	r.times = min(r.times+1, 8)
-	r.until = now + 100*time.Millisecond<<r.times
+	switch {
+	case now < r.until:
+		return
+	case now >= r.until+forgetRefusal:
+		r.times = 0
+	}
+	r.until = now + firstRefusal<<r.times
+	r.times = min(r.times+1, maxRefusals)
+	if len(k.avoid) >= keptRefusals {
+		maps.DeleteFunc(k.avoid, func(_ job.PeerID, r refusal) bool { return now >= r.until+forgetRefusal })
+	}
 	k.avoid[p.id] = r
 }

@@ -28,11 +28,12 @@ type Network interface {
 	Publish(b Bid) // to all peers
 }
 
-// Runner does the whole of an attempt and returns when nothing is left of it;
-// ending ctx kills it. It calls started once, when the program begins. An error
-// means that this machine could not run it.
+// Runner does the whole of an owner's attempt and returns when nothing is left of
+// it; ending ctx kills it. It calls started once, when the program begins. An
+// error means that this machine could not run it. Attempts of two owners may have
+// the same name, and have nothing else in common.
 type Runner interface {
-	Run(ctx context.Context, a job.Attempt, spec job.Spec, started func()) (job.Result, error)
+	Run(ctx context.Context, owner job.PeerID, a job.Attempt, spec job.Spec, started func()) (job.Result, error)
 }
 
 // Peer is a live peer, as the roster has it.
@@ -67,7 +68,7 @@ type Scheduler struct {
 	calls    map[uint64]chan<- error
 	lastCall uint64
 	watchers map[job.ID]map[*watcher]bool
-	running  map[job.Attempt]context.CancelFunc
+	running  map[Charge]context.CancelFunc
 	runners  sync.WaitGroup
 	failed   error
 	coreWake time.Duration
@@ -87,7 +88,7 @@ func New(cfg Config, log Log, net Network, runner Runner, zlog *zap.Logger) (*Sc
 		cfg: cfg, log: log, net: net, runner: runner, zap: zlog,
 		inbox: make(chan any, queued), done: make(chan struct{}), begin: time.Now(),
 		core: NewCore(cfg), worker: NewWorker(cfg),
-		calls: map[uint64]chan<- error{}, watchers: map[job.ID]map[*watcher]bool{}, running: map[job.Attempt]context.CancelFunc{},
+		calls: map[uint64]chan<- error{}, watchers: map[job.ID]map[*watcher]bool{}, running: map[Charge]context.CancelFunc{},
 	}
 	if err := log.Replay(s.core.Replay); err != nil {
 		return nil, fmt.Errorf("replaying the ledger: %w", err)
@@ -168,7 +169,7 @@ func (s *Scheduler) step(in any, attempts context.Context) {
 		toWorker = fromOwner(in.Message)
 		toCore = !toWorker
 	case Exited:
-		delete(s.running, in.Attempt)
+		delete(s.running, in.Charge)
 	}
 	if w, ok := in.(WorkerInput); ok && toWorker {
 		s.doWorker(s.worker.Step(now, w), attempts)
@@ -211,8 +212,8 @@ func (s *Scheduler) doCore(eff Effects) {
 func (s *Scheduler) doWorker(eff WorkerEffects, attempts context.Context) {
 	s.workWake = eff.Wake
 	s.send(eff.Send)
-	for _, a := range eff.Kill {
-		if kill := s.running[a]; kill != nil {
+	for _, c := range eff.Kill {
+		if kill := s.running[c]; kill != nil {
 			kill()
 		}
 	}
@@ -243,12 +244,12 @@ func (s *Scheduler) send(list []Outgoing) {
 // start runs an attempt in a goroutine of its own, which stop waits for.
 func (s *Scheduler) start(attempts context.Context, st Start) {
 	ctx, kill := context.WithCancel(attempts)
-	s.running[st.Attempt] = kill
-	s.zap.Info("attempt begins here", zap.String("job", string(st.Attempt.Job)), zap.Int("attempt", st.Attempt.Attempt))
+	s.running[st.Charge] = kill
+	s.zap.Info("attempt begins here", zap.String("job", string(st.Attempt.Job)), zap.Int("attempt", st.Attempt.Attempt), zap.String("owner", string(st.Owner)))
 	s.runners.Go(func() {
 		defer kill()
-		result, err := s.runner.Run(ctx, st.Attempt, st.Spec, func() { s.inbox <- Ran{st.Attempt} })
-		exit := Exited{Attempt: st.Attempt, Result: result}
+		result, err := s.runner.Run(ctx, st.Owner, st.Attempt, st.Spec, func() { s.inbox <- Ran{st.Charge} })
+		exit := Exited{Charge: st.Charge, Result: result}
 		if err != nil {
 			exit.Failure = err.Error()
 			exit.Leaving = attempts.Err() != nil

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 	"github.com/shoal-mesh/shoal/scheduler/ledger"
 	"go.uber.org/goleak"
@@ -103,7 +107,7 @@ type script struct {
 	end   chan struct{}    // closed: programs that wait may end
 }
 
-func (r *script) Run(ctx context.Context, a job.Attempt, spec job.Spec, started func()) (job.Result, error) {
+func (r *script) Run(ctx context.Context, _ job.PeerID, a job.Attempt, spec job.Spec, started func()) (job.Result, error) {
 	started()
 	select {
 	case r.began <- a:
@@ -120,8 +124,23 @@ func (r *script) Run(ctx context.Context, a job.Attempt, spec job.Spec, started 
 		return job.Result{Exit: 3}, nil
 	case "cannot":
 		return job.Result{}, fmt.Errorf("nothing to run it with at %s", r.id)
+	case "raw": // a file's name, as a program may choose it
+		return job.Result{Error: "output by cannot be published: \xff is neither a file nor a folder"}, nil
+	case "long":
+		return job.Result{Error: "x" + strings.Repeat("é", 700)}, nil
+	case "vast":
+		return job.Result{Outputs: make([]job.Output, 10_000)}, nil
 	}
-	return job.Result{Outputs: []job.Output{{Name: "by", CID: string(r.id)}}}, nil
+	return job.Result{Outputs: []job.Output{{Name: "by", CID: cidOf(string(r.id))}}}, nil
+}
+
+// cidOf is a CID that says as much as the text.
+func cidOf(text string) string {
+	id, err := cid.Prefix{Version: 1, Codec: cid.Raw, MhType: multihash.SHA2_256, MhLength: -1}.Sum([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return id.String()
 }
 
 // cluster starts nodes on a new air. Room for four tiny jobs each.
@@ -198,9 +217,11 @@ func (n *node) kill(t testing.TB) {
 
 const zapLevel = zap.ErrorLevel
 
+var aModule = "ipfs://" + cidOf("a program")
+
 func tiny(what, where string) job.Spec {
-	return job.Spec{Name: "tiny", Where: where, Task: job.Task{WASM: &job.WASM{Module: "ipfs://x"}, Args: []string{what}},
-		Resources: job.Resources{CPU: 1000, Memory: 1 << 30}}
+	return job.Spec{Name: "tiny", Where: where, Task: job.Task{WASM: &job.WASM{Module: aModule}, Args: []string{what}},
+		Outputs: []job.OutputDir{{Name: "by", At: "/by"}}, Resources: job.Resources{CPU: 1000, Memory: 512 << 20}}
 }
 
 func (n *node) submit(t testing.TB, spec job.Spec, nonce string) job.ID {
@@ -233,7 +254,7 @@ func TestSubmitAndWait(t *testing.T) {
 	nodes := cluster(t, "a", "b", "c")
 	a := nodes["a"]
 	j := a.until(t, a.submit(t, tiny("work", "name=b"), "first"), job.Done)
-	if by := j.Tasks[0].Result.Outputs[0].CID; by != "b" || j.Tasks[0].Executor != "b" {
+	if by := j.Tasks[0].Result.Outputs[0].CID; by != cidOf("b") || j.Tasks[0].Executor != "b" {
 		t.Errorf("it ran at %s", by)
 	}
 	if len(j.History[1].Offers) != 1 || j.History[1].Offers[0].Peer != "b" {
@@ -250,6 +271,35 @@ func TestSubmitAndWait(t *testing.T) {
 	bids, err := a.Bids(t.Context())
 	if _, own := bids["a"]; err != nil || !own || bids["b"].Total.CPU != 4000 {
 		t.Errorf("bids: %+v, %v", bids, err)
+	}
+}
+
+// Whatever a program says, here or on another peer: its owner hears of its end,
+// and reads it again at the next start.
+func TestOddTextOfPrograms(t *testing.T) {
+	a := &air{nodes: map[job.PeerID]*node{}}
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	owner := launch(t, a, "a", path, 1)
+	launch(t, a, "b", filepath.Join(t.TempDir(), "ledger.db"), 1)
+	before := map[job.ID]string{}
+	for _, at := range []string{"name=a", "name=b"} {
+		for _, what := range []string{"raw", "long"} {
+			j := owner.until(t, owner.submit(t, tiny(what, at), what+at), job.Failed)
+			if !utf8.ValidString(j.Reason) || len(j.Reason) > keptText {
+				t.Errorf("%s, %s: the reason is %q", what, at, j.Reason)
+			}
+			before[j.ID] = j.Reason
+		}
+	}
+	id := owner.submit(t, tiny("vast", "name=b"), "vast")
+	owner.until(t, id, job.Waiting) // lost, and to be tried again
+	owner.unplug(t)
+
+	owner = launch(t, a, "a", path, 2)
+	for id, reason := range before {
+		if j, err := owner.Job(t.Context(), string(id)); err != nil || j.Reason != reason {
+			t.Errorf("after the restart: %q, %v", j.Reason, err)
+		}
 	}
 }
 
@@ -270,6 +320,9 @@ func TestRepeatedSubmit(t *testing.T) {
 	if list, _ := a.List(t.Context()); len(list) != 1 {
 		t.Errorf("%d jobs", len(list))
 	}
+	if _, err := a.Submit(t.Context(), tiny("fail", ""), "the same"); !errors.Is(err, ErrConflict) {
+		t.Errorf("one nonce and two specs: %v", err)
+	}
 }
 
 func TestCancelRunning(t *testing.T) {
@@ -277,7 +330,7 @@ func TestCancelRunning(t *testing.T) {
 	a, b := nodes["a"], nodes["b"]
 	id := a.submit(t, tiny("wait", "name=b"), "n")
 	attempt := <-b.runner.began
-	if held, err := b.Held(t.Context(), attempt); err != nil || !held {
+	if held, err := b.Held(t.Context(), "a", attempt); err != nil || !held {
 		t.Errorf("b holds %v: %v, %v", attempt, held, err)
 	}
 	j, err := a.Cancel(t.Context(), string(id), "enough")
@@ -307,7 +360,7 @@ func TestExecutorKilled(t *testing.T) {
 		first, second = c, b
 	}
 	first.unplug(t)
-	a.PeerGone(first.id, "connection refused")
+	a.PeerGone(first.id, first.cfg.Boot, "connection refused")
 	<-second.runner.began
 	close(second.runner.end)
 	j := a.until(t, id, job.Done)
@@ -395,7 +448,13 @@ func TestBadSubmissions(t *testing.T) {
 	big.Task.Args = append(big.Task.Args, string(make([]byte, MaxSpec)))
 	noProgram.Task.WASM = nil
 	greedy.Resources.CPU = -1
-	for name, spec := range map[string]job.Spec{"selector": tiny("work", "==="), "big": big, "no program": noProgram, "negative": greedy} {
+	wordy, local := tiny("work", ""), tiny("work", "")
+	wordy.Task.Args = make([]string, 4097)
+	local.Task.WASM = &job.WASM{Module: "./main.wasm"}
+	for name, spec := range map[string]job.Spec{
+		"selector": tiny("work", "==="), "big": big, "no program": noProgram, "negative": greedy, "local": local,
+		"more arguments than a message holds": wordy, "no UTF-8": tiny("\xff", ""),
+	} {
 		if id, err := a.Submit(t.Context(), spec, name); !errors.Is(err, ErrSpec) {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
@@ -452,7 +511,41 @@ func TestStoppedAnswers(t *testing.T) {
 	if _, err := a.Submit(t.Context(), tiny("work", ""), "late"); !errors.Is(err, ErrStopped) {
 		t.Errorf("a late submitter was told %v", err)
 	}
-	a.PeerGone("b", "nobody listens any more") // does not block
+	a.PeerGone("b", 1, "nobody listens any more") // does not block
+}
+
+// A caller that has gone on shares nothing with what the loop still does for it.
+func TestAbandonedCalls(t *testing.T) {
+	d := dead{make(chan []job.Event)}
+	s, err := New(Config{Self: "a", Boot: 1, Ledger: "lllll"}, d, &node{air: &air{}}, nil, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func(context.Context) error{
+		"List": func(ctx context.Context) error { _, err := s.List(ctx); return err },
+		"Bids": func(ctx context.Context) error { _, err := s.Bids(ctx); return err },
+		"Held": func(ctx context.Context) error { _, err := s.Held(ctx, "b", job.Attempt{}); return err },
+		"Job":  func(ctx context.Context) error { _, err := s.Job(ctx, "lllll"); return err },
+		"Watch": func(ctx context.Context) error {
+			return s.Watch(ctx, "lllll", func(job.Job) error { return nil })
+		},
+		"Submit": func(ctx context.Context) error { _, err := s.Submit(ctx, tiny("work", ""), "n"); return err },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() { left <- call(ctx) }()
+		taken := <-s.inbox // the loop has it, and is slow
+		cancel()
+		ran := make(chan struct{})
+		go func() { taken.(func())(); close(ran) }() // the race detector watches this
+		if err := <-left; err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+		<-ran
+		for len(s.inbox) > 0 {
+			<-s.inbox // what a call leaves to be undone
+		}
+	}
 }
 
 // What a tiny job costs from submit to its end, on another node, with two fsyncs.

@@ -27,6 +27,7 @@ type world struct {
 	byID    map[job.PeerID]*simPeer
 	cut     [][2]int // pairs of peers that do not hear one another
 	chaos   bool
+	gentle  bool // nothing but restarts happens: nobody is to be blamed
 	jobs    []*simJob
 	trace   []string
 	tracing bool
@@ -58,9 +59,9 @@ type simPeer struct {
 	pending [][]job.Event       // appended, not durable
 	core    *Core
 	worker  *Worker
-	runs    map[job.Attempt]bool // programs in this process; false once killed
-	started map[job.Attempt]bool // by this process, ever
-	coreAt  time.Duration        // ticks that are set
+	runs    map[Charge]bool // programs in this process; false once killed
+	started map[Charge]bool // by this process, ever
+	coreAt  time.Duration   // ticks that are set
 	workAt  time.Duration
 }
 
@@ -98,7 +99,7 @@ func newWorld(t testing.TB, seed uint64, peers int) *world {
 	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), byID: map[job.PeerID]*simPeer{}, chaos: true}
 	for i := range peers {
 		p := &simPeer{w: w, index: i, id: job.PeerID(fmt.Sprintf("peer%03d", i)), truth: map[job.ID]*job.Job{},
-			labels: map[string]string{"wasm": "wazero", "zone": fmt.Sprint(i % 3)}, room: job.Room{CPU: 4000, Memory: 8 << 30}}
+			labels: map[string]string{"wasm": "wazero", "zone": fmt.Sprint(i % 3), "index": fmt.Sprint(i)}, room: job.Room{CPU: 4000, Memory: 8 << 30}}
 		w.peers = append(w.peers, p)
 		w.byID[p.id] = p
 	}
@@ -142,7 +143,7 @@ func (p *simPeer) start() {
 	p.up, p.born = true, p.w.now
 	cfg := Config{Self: p.id, Boot: p.boot, Ledger: p.ledger(), Labels: p.labels, Room: p.room, Seed: p.w.seed + uint64(p.index)}
 	p.core, p.worker = NewCore(cfg), NewWorker(cfg)
-	p.runs, p.started = map[job.Attempt]bool{}, map[job.Attempt]bool{}
+	p.runs, p.started = map[Charge]bool{}, map[Charge]bool{}
 	p.coreAt, p.workAt = 0, 0
 	for _, ev := range p.disk {
 		if err := p.core.Replay(ev); err != nil {
@@ -176,7 +177,40 @@ func (p *simPeer) crash() {
 			boot := p.boot
 			p.w.after(p.w.between(0, 3*time.Second), func() {
 				if o.up && (!p.up || p.boot == boot) {
-					o.both(PeerGone{ID: p.id, Why: "connection refused"})
+					o.both(PeerGone{ID: p.id, Boot: boot, Why: "connection refused"})
+					if p.up {
+						o.both(p.hello())
+					}
+				}
+			})
+		}
+	}
+}
+
+// leave ends the process as a person does it: what runs is ended and reported,
+// what was appended is written, and the others are told, if they hear it.
+func (p *simPeer) leave() {
+	p.w.note("%s leaves", p.id)
+	p.toWorker(Leave{})
+	for _, h := range slices.Clone(p.worker.order) { // in an order that repeats
+		if h.phase != Ended {
+			delete(p.runs, h.Charge)
+			p.toWorker(Exited{Charge: h.Charge, Failure: "the node is stopping", Leaving: true})
+		}
+	}
+	p.w.checkReplay(p)
+	p.up = false
+	for _, group := range p.pending {
+		p.w.checkEvents(p, group)
+		p.disk = append(p.disk, group...)
+	}
+	p.pending = nil
+	for _, o := range p.w.peers {
+		if o != p && (!p.w.chaos || p.w.chance(0.7)) {
+			gone := PeerGone{ID: p.id, Boot: p.boot, Why: "it said goodbye", Left: true}
+			p.w.after(p.w.between(0, time.Second), func() {
+				if o.up {
+					o.both(gone)
 					if p.up {
 						o.both(p.hello())
 					}
@@ -225,10 +259,10 @@ func (p *simPeer) toWorker(in WorkerInput) {
 	p.w.steps++
 	eff := p.worker.Step(p.clock(), in)
 	p.send(eff.Send)
-	for _, a := range eff.Kill {
-		if p.runs[a] {
-			p.runs[a] = false
-			p.exit(p.w.between(0, 100*time.Millisecond), Exited{Attempt: a, Failure: "killed"})
+	for _, c := range eff.Kill {
+		if p.runs[c] {
+			p.runs[c] = false
+			p.exit(p.w.between(0, 100*time.Millisecond), Exited{Charge: c, Failure: "killed"})
 		}
 	}
 	for _, s := range eff.Start {
@@ -292,24 +326,32 @@ func (p *simPeer) fsync() {
 // program runs an attempt: it begins, and ends one way or another.
 func (p *simPeer) program(s Start) {
 	w := p.w
-	p.runs[s.Attempt], p.started[s.Attempt] = true, true
+	p.runs[s.Charge], p.started[s.Charge] = true, true
 	boot, begin := p.boot, w.between(time.Millisecond, 200*time.Millisecond)
 	w.after(begin, func() {
-		if p.up && p.boot == boot && p.runs[s.Attempt] {
-			p.toWorker(Ran{s.Attempt})
+		if p.up && p.boot == boot && p.runs[s.Charge] {
+			p.toWorker(Ran{s.Charge})
 		}
 	})
-	exit := Exited{Attempt: s.Attempt, Result: job.Result{Outputs: []job.Output{{CID: p.mark(s.Attempt)}}}}
-	if w.chaos && w.chance(0.05) {
-		exit = Exited{Attempt: s.Attempt, Failure: "no such block"}
+	exit := Exited{Charge: s.Charge, Result: job.Result{Outputs: []job.Output{{Name: "by", CID: p.mark(s.Attempt)}}}}
+	if s.Spec.Name == "cannot" || w.chaos && w.chance(0.05) {
+		exit = Exited{Charge: s.Charge, Failure: "no such block"}
 	}
 	last := 300 * time.Millisecond
-	if w.chance(0.5) {
+	switch {
+	case w.gentle:
+		last = 2 * time.Minute // so that restarts find it
+	case w.chance(0.5):
 		last = 20 * time.Second
 	}
 	w.after(begin+w.between(time.Millisecond, last), func() {
-		if p.up && p.boot == boot && p.runs[s.Attempt] {
-			p.runs[s.Attempt] = false
+		switch {
+		case !p.up || p.boot != boot || !p.runs[s.Charge]:
+		case s.Spec.Name == "poison":
+			p.crash()
+			w.after(w.between(5*time.Second, 10*time.Second), p.start)
+		default:
+			p.runs[s.Charge] = false
 			p.exit(0, exit)
 		}
 	})
@@ -319,14 +361,14 @@ func (p *simPeer) exit(after time.Duration, in Exited) {
 	boot := p.boot
 	p.w.after(after, func() {
 		if p.up && p.boot == boot {
-			delete(p.runs, in.Attempt)
+			delete(p.runs, in.Charge)
 			p.toWorker(in)
 		}
 	})
 }
 
 // mark is what only this peer, running this attempt, puts out.
-func (p *simPeer) mark(a job.Attempt) string { return fmt.Sprintf("%v@%s", a, p.id) }
+func (p *simPeer) mark(a job.Attempt) string { return cidOf(fmt.Sprintf("%v@%s", a, p.id)) }
 
 func (p *simPeer) send(list []Outgoing) {
 	for _, m := range list {
@@ -336,6 +378,9 @@ func (p *simPeer) send(list []Outgoing) {
 			p.w.note("%s → %s %T %+v", p.id, m.To, m.Message, m.Message)
 		}
 		p.w.sent++
+		if err := readable(m.Message); err != nil {
+			p.w.fail("%s says to %s what it cannot read: %v", p.id, m.To, err)
+		}
 		to, msg := p.w.byID[m.To], m.Message
 		p.carry(to, func() { to.receive(p.id, msg) })
 	}

@@ -28,6 +28,15 @@ func (w *world) checkEvents(p *simPeer, events []job.Event) {
 		if err := j.Apply(ev); err != nil {
 			w.fail("%s commits what does not follow: %v", p.id, err)
 		}
+		t := &j.Tasks[ev.Task]
+		switch {
+		case ev.Kind == job.Lost && ev.Blame && ev.Peer == p.id && !ev.Failed:
+			w.fail("%s blames itself for %v: %s", p.id, ev.Attempt, ev.Reason)
+		case ev.Kind == job.GaveUp && len(t.Tried) < maxBlamed && t.Failures < maxBlamed:
+			w.fail("%s gives up %v: %+v", p.id, ev.Attempt, *t)
+		case w.gentle && (ev.Blame || ev.Kind == job.GaveUp):
+			w.fail("%s commits %s of %v with blame in a world where nothing fails: %s", p.id, ev.Kind, ev.Attempt, ev.Reason)
+		}
 		if ev.Kind == job.Finished {
 			if by := w.byID[ev.Peer]; ev.Result.Outputs[0].CID != by.mark(ev.Attempt) {
 				w.fail("%s commits for attempt %v at %s the result %s", p.id, ev.Attempt, ev.Peer, ev.Result.Outputs[0].CID)
@@ -159,7 +168,7 @@ func (w *world) checkReplay(p *simPeer) {
 // checkStart asserts that no process runs an attempt twice.
 func (w *world) checkStart(p *simPeer, s Start) {
 	w.note("%s runs %v", p.id, s.Attempt)
-	if p.started[s.Attempt] {
+	if p.started[s.Charge] {
 		w.fail("%s runs %v a second time", p.id, s.Attempt)
 	}
 }
@@ -168,8 +177,8 @@ func (w *world) checkStart(p *simPeer, s Start) {
 func (w *world) checkWorker(p *simPeer) {
 	free, running := p.room, 0
 	for _, h := range p.worker.order {
-		if p.worker.held[h.attempt] != h {
-			w.fail("%s holds %v half", p.id, h.attempt)
+		if p.worker.held[h.Charge] != h {
+			w.fail("%s holds %v half", p.id, h.Attempt)
 		}
 		if h.phase != Ended {
 			free = job.Room{CPU: free.CPU - h.need.CPU, Memory: free.Memory - h.need.Memory}

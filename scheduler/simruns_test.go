@@ -52,8 +52,11 @@ func (w *world) load(jobs int, over time.Duration) {
 	for n := range jobs {
 		p := w.peers[w.rng.IntN(len(w.peers))]
 		j := &simJob{owner: p, id: job.NewID(p.ledger(), fmt.Sprint(n)), cancel: w.chance(0.15)}
-		j.spec = job.Spec{Task: job.Task{WASM: &job.WASM{Module: "ipfs://x"}},
+		j.spec = job.Spec{Task: job.Task{WASM: &job.WASM{Module: aModule}}, Outputs: []job.OutputDir{{Name: "by", At: "/by"}},
 			Resources: job.Resources{CPU: job.CPU(500 * (1 + w.rng.IntN(6))), Memory: 1 << 30}}
+		if w.chaos && w.chance(0.02) {
+			j.spec.Name = "cannot"
+		}
 		if w.chance(0.3) {
 			j.spec.Where = fmt.Sprintf("zone=%d", w.rng.IntN(min(3, len(w.peers))))
 		}
@@ -73,19 +76,34 @@ func (w *world) trouble(until time.Duration) {
 			return
 		}
 		if p := w.peers[w.rng.IntN(len(w.peers))]; p.up && w.chance(0.4) {
-			p.crash()
+			if w.chance(0.3) {
+				p.leave()
+			} else {
+				p.crash()
+			}
 			w.after(w.between(100*time.Millisecond, 20*time.Second), p.start)
 		} else if w.chance(0.5) {
-			a, b := w.rng.IntN(len(w.peers)), w.rng.IntN(len(w.peers))
-			pair := [2]int{min(a, b), max(a, b)}
-			w.cut = append(w.cut, pair)
-			w.after(w.between(time.Second, 40*time.Second), func() {
-				if i := slices.Index(w.cut, pair); i >= 0 {
-					w.cut = slices.Delete(w.cut, i, i+1)
+			// One from another, or from all of them.
+			a, b, all := w.rng.IntN(len(w.peers)), w.rng.IntN(len(w.peers)), w.chance(0.3)
+			last := w.between(time.Second, 40*time.Second)
+			for i := range w.peers {
+				if i == b || all {
+					w.part(a, i, last)
 				}
-			})
+			}
 		}
 		w.trouble(until)
+	})
+}
+
+// part cuts two peers off from one another for a while.
+func (w *world) part(a, b int, last time.Duration) {
+	pair := [2]int{min(a, b), max(a, b)}
+	w.cut = append(w.cut, pair)
+	w.after(last, func() {
+		if i := slices.Index(w.cut, pair); i >= 0 {
+			w.cut = slices.Delete(w.cut, i, i+1)
+		}
 	})
 }
 
@@ -184,6 +202,84 @@ func TestSimSeeds(t *testing.T) {
 	t.Logf("%d steps, jobs ended so: %v; events: %v", steps, ended, happened)
 }
 
+// restarts ends one process after the other, with a word or without one, and
+// starts it again before anybody takes it for dead.
+func (w *world) restarts(n int, every time.Duration) {
+	if n == 0 {
+		return
+	}
+	w.after(w.between(every/2, every), func() {
+		if p := w.peers[w.rng.IntN(len(w.peers))]; p.up {
+			if w.chance(0.5) {
+				p.leave()
+			} else {
+				p.boot, p.up, p.pending = p.boot+1, false, nil // power cut: boots are never used again
+				w.note("the power of %s is cut", p.id)
+			}
+			w.after(w.between(10*time.Millisecond, time.Second), p.start)
+		}
+		w.restarts(n-1, every)
+	})
+}
+
+// However often people restart their machines under a job, it is not given up.
+func TestSimRestartsBlameNobody(t *testing.T) {
+	often := 0
+	for seed := range uint64(15) {
+		for _, peers := range []int{1, 4} {
+			w := gentle(t, seed, peers, bugs{})
+			for _, j := range w.jobs {
+				is := j.owner.truth[j.id]
+				if s := is.State(); s != job.Done && !(j.cancel && s == job.Cancelled) {
+					w.fail("job %s of %s is %s", j.id, j.owner.id, s)
+				}
+				if is.Tasks[0].Attempt > 2*maxBlamed {
+					often++
+				}
+			}
+		}
+	}
+	if often < 20 {
+		t.Errorf("only %d jobs were lost that often", often)
+	}
+}
+
+// A job that kills whoever runs it does not walk through the swarm.
+func TestSimPoisonousJob(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, seed, 12)
+		w.chaos = false
+		w.run(time.Second) // everybody has heard everybody's bid
+		p := w.peers[0]
+		j := &simJob{owner: p, id: job.NewID(p.ledger(), "poison"), spec: job.Spec{Name: "poison", Where: "index!=0",
+			Task: job.Task{WASM: &job.WASM{Module: aModule}}, Resources: job.Resources{CPU: 1000, Memory: 1 << 30}}}
+		w.jobs = []*simJob{j}
+		w.submitting(j, 0)
+		for calm := 0; calm < 60 && !w.finished(); calm++ {
+			w.run(w.now + 10*time.Second)
+		}
+		w.checkEnd()
+		is := p.truth[j.id]
+		if is.State() != job.Failed || len(is.Tasks[0].Tried) != maxBlamed || is.Tasks[0].Failures != 0 {
+			w.fail("it is %s: %+v", is.State(), is.Tasks[0])
+		}
+	}
+}
+
+// gentle is a life with nothing but restarts in it: more of them than a task may
+// have failures.
+func gentle(t testing.TB, seed uint64, peers int, b bugs) *world {
+	w := newWorld(t, seed, peers)
+	w.bugs, w.chaos, w.gentle = b, false, true
+	w.load(8, time.Second)
+	w.restarts(20*peers, 8*time.Second/time.Duration(peers))
+	for calm := 0; calm < 100 && !w.finished(); calm++ {
+		w.run(w.now + 10*time.Second)
+	}
+	w.checkEnd()
+	return w
+}
+
 func TestSimAlone(t *testing.T) {
 	for seed := range uint64(20) {
 		lifetime(t, seed, 1, 10, bugs{}, false)
@@ -213,6 +309,11 @@ func (c *catcher) Fatalf(format string, args ...any) {
 // catches runs seeds until a planted bug is found.
 func catches(t *testing.T, want string, b bugs) {
 	t.Helper()
+	catchesIn(t, want, func(c *catcher, seed uint64) { lifetime(c, seed, 5, 20, b, false) })
+}
+
+func catchesIn(t *testing.T, want string, life func(*catcher, uint64)) {
+	t.Helper()
 	for seed := range uint64(100) {
 		c := &catcher{TB: t}
 		func() {
@@ -221,7 +322,7 @@ func catches(t *testing.T, want string, b bugs) {
 					panic(r)
 				}
 			}()
-			lifetime(c, seed, 5, 20, b, false)
+			life(c, seed)
 		}()
 		if c.why != "" {
 			if !strings.Contains(c.why, want) {
@@ -265,6 +366,18 @@ func TestSimFindsAcceptingAnOldAttempt(t *testing.T) {
 		}
 		return in
 	}})
+}
+
+func TestSimFindsBlameForARestart(t *testing.T) {
+	b := bugs{effect: func(_ *simPeer, eff *Effects) {
+		for i := range eff.Append {
+			if eff.Append[i].Kind == job.Lost {
+				eff.Append[i].Blame = true
+			}
+		}
+	}}
+	catches(t, "blames itself", b)
+	catchesIn(t, "nothing fails", func(c *catcher, seed uint64) { gentle(c, seed, 4, b) })
 }
 
 func TestSimFindsAMissingFence(t *testing.T) {

@@ -21,11 +21,10 @@ const (
 	// MaxBid is the size of the largest standing bid, in bytes.
 	MaxBid = 256
 
-	maxText    = 4 << 10 // bytes of a reason or an error
-	maxAsked   = 256     // attempts in one Ask or Holding
-	maxOutputs = 256     // outputs in one result
-	maxTask    = 1 << 20 // no job has as many tasks, no task as many attempts
-	maxAmount  = 1 << 50 // no machine has as much of anything
+	maxText   = 4 << 10 // bytes of a reason or an error
+	maxAsked  = 256     // attempts in one Ask or Holding
+	maxTask   = 1 << 20 // no job has as many tasks, no task as many attempts
+	maxAmount = 1 << 50 // no machine has as much of anything
 )
 
 type kind uint8
@@ -85,6 +84,15 @@ func Encode(m Message) ([]byte, error) {
 		err = fmt.Errorf("message of %d bytes, at most %d are sent", len(frame), MaxFrame)
 	}
 	return frame, err
+}
+
+// readable reports why the receiver of m could not read it, if so.
+func readable(m Message) error {
+	frame, err := Encode(m)
+	if err == nil {
+		_, err = Decode(frame)
+	}
+	return err
 }
 
 func seal(k kind, body any) ([]byte, error) {
@@ -187,14 +195,17 @@ func roomOK(r job.Room) bool {
 	return r.CPU >= 0 && r.CPU <= maxAmount && r.Memory >= 0 && r.Memory <= maxAmount
 }
 
-func needOK(s job.Spec) bool { return roomOK(need(s)) }
+// needOK looks at what the spec says as well: need has a floor.
+func needOK(s job.Spec) bool {
+	return roomOK(need(s)) && roomOK(job.Room{CPU: s.Resources.CPU, Memory: s.Resources.Memory})
+}
 
 func bidOK(b Bid) bool {
 	return roomOK(b.Free) && roomOK(b.Total) && b.Total.Holds(b.Free) && b.Jobs >= 0
 }
 
 func resultOK(r job.Result) bool {
-	return len(r.Error) <= maxText && len(r.Outputs) <= maxOutputs && r.Usage.CPU >= 0 && r.Usage.Wall >= 0 && r.Usage.Memory >= 0
+	return len(r.Error) <= maxText && r.Validate() == nil
 }
 
 func each[T any](list []T, ok func(T) bool) bool {

@@ -2,9 +2,11 @@ package scheduler
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"reflect"
 	"runtime"
+	"sort"
 	"strings"
 	"testing"
 
@@ -16,12 +18,12 @@ func examples() []Message {
 	b := Bid{Boot: math.MaxUint64, Seq: 3, Free: job.Room{CPU: 1, Memory: 2}, Total: job.Room{CPU: 3, Memory: 4}, Jobs: 5}
 	spec := tiny("x", "zone=eu")
 	spec.Task.Env = map[string]string{"B": "2", "A": "1", "LONG": "3"}
-	spec.Inputs = []job.Input{{From: "ipfs://y", At: "/in"}}
+	spec.Inputs = []job.Input{{From: aModule, At: "/in"}}
 	spec.Outputs = []job.OutputDir{{Name: "o", At: "/out"}}
 	return []Message{
 		Award{a, spec}, Withdraw{a}, Ask{[]job.Attempt{a, a}}, ReportAck{a},
 		Accept{a, b}, Decline{a, b, "no room"}, Started{a},
-		Report{Attempt: a, Bid: b, Result: job.Result{Exit: -1, Error: "e", Outputs: []job.Output{{Name: "o", CID: "c", Size: 1}}, Usage: job.Usage{CPU: 1, Wall: 2, Memory: 3}}},
+		Report{Attempt: a, Bid: b, Result: job.Result{Exit: -1, Error: "e", Outputs: []job.Output{{Name: "o", CID: cidOf("c"), Size: 1}}, Usage: job.Usage{CPU: 1, Wall: 2, Memory: 3}}},
 		Report{Attempt: a, Bid: b, Failure: "f", Leaving: true},
 		Holding{7, []Held{{a, Gone}, {a, Ended}}},
 	}
@@ -68,6 +70,11 @@ func TestWireRefuses(t *testing.T) {
 		"negative room":      Accept{a, Bid{Free: job.Room{CPU: -1}}},
 		"endless reason":     Decline{Attempt: a, Reason: long},
 		"endless failure":    Report{Attempt: a, Failure: long},
+		"half a character":   Report{Attempt: a, Failure: "\xc3"},
+		"no CID":             Report{Attempt: a, Result: job.Result{Outputs: []job.Output{{Name: "o", CID: "c"}}}},
+		"no name":            Report{Attempt: a, Result: job.Result{Outputs: []job.Output{{Name: "../o", CID: cidOf("c")}}}},
+		"too many outputs":   Report{Attempt: a, Result: job.Result{Outputs: make([]job.Output, 101)}},
+		"negative demands":   Award{a, job.Spec{Resources: job.Resources{CPU: -1}}},
 		"negative use":       Report{Attempt: a, Result: job.Result{Usage: job.Usage{CPU: -1}}},
 		"too many asked":     Ask{make([]job.Attempt, maxAsked+1)},
 		"unknown phase":      Holding{1, []Held{{a, 9}}},
@@ -97,6 +104,25 @@ func TestWireRefuses(t *testing.T) {
 		if b, err := DecodeBid("p", frame); err == nil {
 			t.Errorf("%s was read as %+v", name, b)
 		}
+	}
+}
+
+// A spec that is at the limits of what Validate lets through can be awarded.
+func TestWireHoldsWhatValidates(t *testing.T) {
+	wordy := func(n int) job.Spec {
+		s := tiny("", "")
+		s.Task.Env, s.Task.Args = map[string]string{}, make([]string, n)
+		for i := range n {
+			s.Task.Env[fmt.Sprint("V", i)] = "v"
+		}
+		return s
+	}
+	most := sort.Search(20_000, func(n int) bool { return wordy(n).Validate() != nil }) - 1
+	if most < 1000 {
+		t.Fatalf("%d arguments and variables at most: %v", most, wordy(most+1).Validate())
+	}
+	if err := readable(Award{attempt("lllll", 1), wordy(most)}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 type Worker struct {
 	cfg     Config
 	now     time.Duration
-	held    map[job.Attempt]*holding
+	held    map[Charge]*holding
 	order   []*holding // of held, oldest first
 	free    job.Room
 	running int
@@ -34,16 +35,15 @@ type Worker struct {
 
 // holding is an attempt that this node has.
 type holding struct {
-	attempt job.Attempt
-	owner   job.PeerID
-	need    job.Room
-	phase   Phase
-	ending  bool // it was withdrawn; it is forgotten when nothing of it is left
-	report  Report
-	resend  time.Duration
-	pause   time.Duration
-	spoken  time.Duration // when the owner last spoke of it, or was told of it
-	since   time.Duration // when it ended
+	Charge
+	need   job.Room
+	phase  Phase
+	ending bool // it was withdrawn; it is forgotten when nothing of it is left
+	report Report
+	resend time.Duration
+	pause  time.Duration
+	spoken time.Duration // when the owner last spoke of it, or was told of it
+	since  time.Duration // when it ended
 }
 
 const (
@@ -56,7 +56,7 @@ const (
 // NewWorker makes a Worker that holds nothing.
 func NewWorker(cfg Config) *Worker {
 	cfg = cfg.withDefaults()
-	return &Worker{cfg: cfg, held: map[job.Attempt]*holding{}, free: cfg.Room, fence: newFence(fenceEntries)}
+	return &Worker{cfg: cfg, held: map[Charge]*holding{}, free: cfg.Room, fence: newFence(fenceEntries)}
 }
 
 // Step takes in one input. now never goes backwards. What WorkerEffects holds
@@ -67,7 +67,7 @@ func (w *Worker) Step(now time.Duration, in WorkerInput) WorkerEffects {
 	case Received:
 		w.received(in.From, in.Message)
 	case Ran:
-		w.ran(in.Attempt)
+		w.ran(in.Charge)
 	case Exited:
 		w.exited(in)
 	case PeerSeen:
@@ -93,7 +93,7 @@ func (w *Worker) Step(now time.Duration, in WorkerInput) WorkerEffects {
 
 // Held reports whether the node has the attempt: it runs, or its report is not
 // acknowledged.
-func (w *Worker) Held(a job.Attempt) bool { return w.held[a] != nil }
+func (w *Worker) Held(c Charge) bool { return w.held[c] != nil }
 
 func (w *Worker) received(from job.PeerID, m Message) {
 	switch m := m.(type) {
@@ -101,11 +101,11 @@ func (w *Worker) received(from job.PeerID, m Message) {
 		w.award(from, m)
 	case Withdraw:
 		w.fence.raise(from, m.Attempt)
-		if h := w.of(from, m.Attempt); h != nil {
+		if h := w.held[Charge{from, m.Attempt}]; h != nil {
 			w.end(h)
 		}
 	case ReportAck:
-		if h := w.of(from, m.Attempt); h != nil && h.phase == Ended {
+		if h := w.held[Charge{from, m.Attempt}]; h != nil && h.phase == Ended {
 			w.drop(h)
 		}
 	case Ask:
@@ -113,22 +113,12 @@ func (w *Worker) received(from job.PeerID, m Message) {
 	}
 }
 
-// of is the holding, if from is its owner.
-func (w *Worker) of(from job.PeerID, a job.Attempt) *holding {
-	if h := w.held[a]; h != nil && h.owner == from {
-		return h
-	}
-	return nil
-}
-
 // award takes the attempt on, or says why not. The same award again gets the
 // same answer.
 func (w *Worker) award(from job.PeerID, m Award) {
 	a := m.Attempt
-	if h := w.held[a]; h != nil {
+	if h := w.held[Charge{from, a}]; h != nil {
 		switch {
-		case h.owner != from:
-			w.decline(from, a, "another peer has awarded this attempt")
 		case h.ending:
 			w.decline(from, a, "it was withdrawn")
 		case h.phase == Ended:
@@ -139,12 +129,15 @@ func (w *Worker) award(from job.PeerID, m Award) {
 		}
 		return
 	}
-	switch want := need(m.Spec); {
+	want := need(m.Spec)
+	switch bad := runnable(m.Spec); {
 	case w.leaving:
 		w.decline(from, a, "the node is stopping")
 	case !w.fence.admits(from, a):
 		w.decline(from, a, "this attempt, or a later one, has been here already")
-	case m.Spec.Task.WASM == nil || w.cfg.Labels[engineWASM] == "":
+	case bad != nil:
+		w.decline(from, a, "its spec is not one that runs: "+bad.Error())
+	case w.cfg.Labels[engineWASM] == "":
 		w.decline(from, a, "this node has no engine for it")
 	case len(w.held) >= maxHeld:
 		w.decline(from, a, "too many attempts are held here")
@@ -154,35 +147,44 @@ func (w *Worker) award(from job.PeerID, m Award) {
 	default:
 		w.endLower(from, a)
 		w.fence.raise(from, a)
-		h := &holding{attempt: a, owner: from, need: want, phase: Starting, spoken: w.now}
-		w.held[a] = h
+		h := &holding{Charge: Charge{from, a}, need: want, phase: Starting, spoken: w.now}
+		w.held[h.Charge] = h
 		w.order = append(w.order, h)
 		w.free = w.free.Minus(want)
 		w.running++
 		w.look(w.now + w.cfg.Lease)
 		w.send(from, Accept{Attempt: a, Bid: w.bid()})
-		w.eff.Start = append(w.eff.Start, Start{Attempt: a, Spec: m.Spec})
+		w.eff.Start = append(w.eff.Start, Start{Charge: h.Charge, Spec: m.Spec})
 	}
+}
+
+// runnable looks at the spec of an award as closely as its owner should have: the
+// runner, and what is reserved for it, rely on that.
+func runnable(s job.Spec) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	return s.Resolved()
 }
 
 // endLower ends earlier attempts at the same task: their owner has moved on.
 func (w *Worker) endLower(from job.PeerID, a job.Attempt) {
 	for _, h := range slices.Clone(w.order) {
-		if h.owner == from && h.attempt.Job == a.Job && h.attempt.Task == a.Task && h.attempt.Attempt < a.Attempt {
+		if h.Owner == from && h.Attempt.Job == a.Job && h.Attempt.Task == a.Task && h.Attempt.Attempt < a.Attempt {
 			w.end(h)
 		}
 	}
 }
 
 func (w *Worker) decline(to job.PeerID, a job.Attempt, why string) {
-	w.send(to, Decline{Attempt: a, Bid: w.bid(), Reason: why})
+	w.send(to, Decline{Attempt: a, Bid: w.bid(), Reason: clean(why)})
 }
 
 func (w *Worker) ask(from job.PeerID, m Ask) {
 	answer := Holding{Boot: w.cfg.Boot}
 	for _, a := range m.Attempts {
 		phase := Gone
-		if h := w.of(from, a); h != nil && !h.ending {
+		if h := w.held[Charge{from, a}]; h != nil && !h.ending {
 			phase = h.phase
 			h.spoken = w.now
 			if phase == Ended {
@@ -196,16 +198,16 @@ func (w *Worker) ask(from job.PeerID, m Ask) {
 	w.send(from, answer)
 }
 
-func (w *Worker) ran(a job.Attempt) {
-	if h := w.held[a]; h != nil && h.phase == Starting && !h.ending {
+func (w *Worker) ran(c Charge) {
+	if h := w.held[c]; h != nil && h.phase == Starting && !h.ending {
 		h.phase = Running
-		w.send(h.owner, Started{Attempt: a})
+		w.send(h.Owner, Started{Attempt: c.Attempt})
 	}
 }
 
 // exited frees the room of an attempt and reports it to its owner.
 func (w *Worker) exited(in Exited) {
-	h := w.held[in.Attempt]
+	h := w.held[in.Charge]
 	if h == nil || h.phase == Ended {
 		return
 	}
@@ -216,13 +218,19 @@ func (w *Worker) exited(in Exited) {
 		w.drop(h)
 		return
 	}
-	in.Result.Error = clip(in.Result.Error)
-	h.report = Report{Attempt: h.attempt, Result: in.Result, Failure: clip(in.Failure), Leaving: in.Leaving}
-	if n := len(in.Result.Outputs); n > maxOutputs {
-		h.report.Result.Outputs = nil
-		h.report.Failure = "more outputs than a report can name"
-	}
+	h.report = report(in)
 	w.sendReport(h)
+}
+
+// report says how an attempt ended, in a form that its owner can read: one that
+// it could not would be repeated for a week.
+func report(in Exited) Report {
+	in.Result.Error = clean(in.Result.Error)
+	r := Report{Attempt: in.Attempt, Result: in.Result, Failure: clean(in.Failure), Leaving: in.Leaving}
+	if err := readable(r); err != nil {
+		r.Result, r.Failure = job.Result{}, clean(fmt.Sprintf("its result cannot be reported: %v", err))
+	}
+	return r
 }
 
 func (w *Worker) sendReport(h *holding) {
@@ -231,13 +239,13 @@ func (w *Worker) sendReport(h *holding) {
 	w.look(h.resend)
 	r := h.report
 	r.Bid = w.bid()
-	w.send(h.owner, r)
+	w.send(h.Owner, r)
 }
 
 // repeat reports at once to an owner that has come back.
 func (w *Worker) repeat(owner job.PeerID) {
 	for _, h := range w.order {
-		if h.owner == owner && h.phase == Ended && w.now > h.resend-h.pause {
+		if h.Owner == owner && h.phase == Ended && w.now > h.resend-h.pause {
 			h.pause = 0
 			w.sendReport(h)
 		}
@@ -251,12 +259,12 @@ func (w *Worker) end(h *holding) {
 		w.drop(h)
 	case !h.ending:
 		h.ending = true
-		w.eff.Kill = append(w.eff.Kill, h.attempt)
+		w.eff.Kill = append(w.eff.Kill, h.Charge)
 	}
 }
 
 func (w *Worker) drop(h *holding) {
-	delete(w.held, h.attempt)
+	delete(w.held, h.Charge)
 	w.order = slices.DeleteFunc(w.order, func(o *holding) bool { return o == h })
 }
 
@@ -275,11 +283,11 @@ func (w *Worker) sweep() {
 		case h.phase == Ended:
 			w.look(h.resend)
 		case h.ending:
-		case w.now >= h.spoken+w.cfg.Lease && len(silent[h.owner]) < maxAsked:
-			if silent[h.owner] == nil {
-				owners = append(owners, h.owner)
+		case w.now >= h.spoken+w.cfg.Lease && len(silent[h.Owner]) < maxAsked:
+			if silent[h.Owner] == nil {
+				owners = append(owners, h.Owner)
 			}
-			silent[h.owner] = append(silent[h.owner], Held{Attempt: h.attempt, Phase: h.phase})
+			silent[h.Owner] = append(silent[h.Owner], Held{Attempt: h.Attempt, Phase: h.phase})
 			h.spoken = w.now
 			w.look(w.now + w.cfg.Lease)
 		default:

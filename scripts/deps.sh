@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Makes sure that everything is here that builds and tests Shoal: Go, a C compiler
-# (for the WebAssembly runner and the race detector) and clang with wasi-libc (for
-# the example in C). What is missing is installed with apt; when nothing is
-# missing, apt is not touched. Asks no question.
+# (for the WebAssembly runner and the race detector) and clang with wasi-libc and
+# its runtime (for WebAssembly from C). What is missing is installed with apt; when
+# nothing is missing, apt is not touched. Asks no question.
 set -eu
 cd "$(dirname "$0")/.."
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-say() { printf 'deps: %s\n' "$*"; }
+say() { printf 'deps: %s\n' "$@"; }
 fail() {
 	printf 'deps: %s\n' "$@" >&2
 	exit 1
@@ -24,6 +24,8 @@ compiles() {
 }
 c_works() { compiles gcc -pthread -o "$scratch/t"; }
 wasi_works() { compiles clang --target=wasm32-wasi -Os -nodefaultlibs -lc -o "$scratch/t.wasm"; }
+# The line that README.md gives, which needs clang's runtime as well.
+plain_wasi_works() { compiles clang --target=wasm32-wasi -O2 -o "$scratch/t.wasm"; }
 
 missing_packages() {
 	have git || echo git
@@ -58,6 +60,23 @@ install_packages() {
 		fail "apt could not install: $*" "The lines above say why."
 	}
 }
+
+# The runtime has a package of its own, named after clang's version, which older
+# releases do not have. Shoal itself does without.
+install_wasi_runtime() {
+	local package
+	package=libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev-wasm32
+	# Where apt has no lists yet it knows no package; installing one fetches them.
+	if have apt-get && { offered "$package" || ! ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1; }; then
+		# In a process of its own, as it ends it when it fails.
+		(install_packages "$package") && plain_wasi_works && return
+	fi
+	say "clang has no runtime for WebAssembly here: $(clang --target=wasm32-wasi --print-libgcc-file-name)" \
+		"is missing, and $package could not be installed." \
+		"Shoal builds without it. For C programs of your own install it, use the clang of" \
+		"https://github.com/WebAssembly/wasi-sdk, or try the flags -nodefaultlibs -lc."
+}
+offered() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
 
 # Go itself is not installed: distributions carry older ones than Shoal needs.
 check_go() {
@@ -98,5 +117,6 @@ if [ -n "$missing" ]; then
 	[ -z "$still" ] || fail "installed, but still not working: $still" \
 		"Try them by hand: gcc on a C file, clang --target=wasm32-wasi likewise."
 fi
+plain_wasi_works || install_wasi_runtime
 check_go
 say "all there: $(go env GOVERSION), gcc $(gcc -dumpfullversion), clang $(clang -dumpversion)"

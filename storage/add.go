@@ -22,7 +22,7 @@ import (
 //
 // An archive with absolute or .. names, with devices, pipes, hard links, setuid
 // or setgid files, with a name twice or with several things at its top is a
-// RefusedError, and then nothing is pinned.
+// RefusedError. An Add that fails pins nothing and leaves nothing on the disk.
 func (s *Store) Add(ctx context.Context, archive io.Reader) (Stat, error) {
 	st, err := s.build(ctx, func(b *builder) (string, ipld.Node, error) {
 		t := &tree{b: b, folders: map[string]uio.Directory{}, leaves: map[string]bool{}}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 
+	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/chunker"
+	"github.com/ipfs/boxo/datastore/dshelp"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/ipld/unixfs"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
@@ -13,6 +15,7 @@ import (
 	uio "github.com/ipfs/boxo/ipld/unixfs/io"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
+	"go.uber.org/zap"
 )
 
 // builder turns files, folders and links into blocks of the store. It is for
@@ -28,7 +31,8 @@ type builder struct {
 func profile() uio.UnixFSProfile { return uio.UnixFS_v1_2025 }
 
 // build runs make on a new builder, then pins the node that it returns under
-// the name that it returns.
+// the name that it returns. If that fails, the blocks that it wrote are removed
+// again: nobody could ask for them, and they may be what fills the disk.
 func (s *Store) build(ctx context.Context, make func(*builder) (string, ipld.Node, error)) (Stat, error) {
 	ctx, end, err := s.begin(ctx)
 	if err != nil {
@@ -37,19 +41,53 @@ func (s *Store) build(ctx context.Context, make func(*builder) (string, ipld.Nod
 	defer end()
 	unlock := s.kubo.blocks.PinLock(ctx) // no collector may come between the blocks and their pin
 	defer unlock.Unlock(ctx)
-	b := &builder{ctx: ctx, dag: ipld.NewBufferedDAG(ctx, s.kubo.dag), prefix: profile().CidBuilder(), left: s.entries}
-	name, nd, err := make(b)
-	if commit := b.dag.Commit(); err == nil { // also waits for writes that an error left under way
-		err = commit
+	dag := &recorder{DAGService: s.kubo.dag, hold: s.claims.begin(), has: s.kubo.blocks.Has}
+	name, nd, err := s.write(ctx, dag, make)
+	var st Stat
+	if err == nil {
+		st, _, err = statNode(nd)
 	}
-	if err != nil {
-		return Stat{}, ended(ctx, err)
+	if err == nil {
+		err = s.keep(ctx, nd.Cid(), name)
 	}
-	st, _, err := statNode(nd)
+	s.settle(ctx, dag, nd, err)
 	if err != nil {
 		return Stat{}, err
 	}
-	return st, s.keep(ctx, nd.Cid(), name)
+	return st, nil
+}
+
+func (s *Store) write(ctx context.Context, dag ipld.DAGService, make func(*builder) (string, ipld.Node, error)) (string, ipld.Node, error) {
+	b := &builder{ctx: ctx, dag: ipld.NewBufferedDAG(ctx, dag), prefix: profile().CidBuilder(), left: s.entries}
+	name, nd, err := make(b)
+	if err == nil {
+		err = b.dag.Commit()
+	}
+	if err != nil {
+		return "", nil, s.ended(ctx, err)
+	}
+	return name, nd, nil
+}
+
+// settle keeps what was written, or removes it if err says that it failed.
+func (s *Store) settle(ctx context.Context, dag *recorder, root ipld.Node, err error) {
+	dag.stop()
+	ctx = context.WithoutCancel(ctx)
+	// A pin can be there although it could not be synced.
+	if err == nil || root != nil && s.mayBePinned(ctx, root.Cid()) {
+		dag.hold.keep()
+		return
+	}
+	if err := dag.hold.takeBack(ctx, s.remove); err != nil {
+		s.log.Warn("blocks of what could not be stored are left on the disk", zap.Error(err))
+	}
+}
+
+// remove removes a block. The blockstore remembers which blocks are here, and of
+// a batch that failed half-way that none of it is, so the disk is told as well.
+func (s *Store) remove(ctx context.Context, c cid.Cid) error {
+	key := blockstore.BlockPrefix.Child(dshelp.MultihashToDsKey(c.Hash()))
+	return errors.Join(s.kubo.blocks.DeleteBlock(ctx, c), s.repo.data.Delete(ctx, key))
 }
 
 // count takes one more entry into the tree.

@@ -13,7 +13,9 @@
 // disk, synced, and stays across restarts until [Store.Unpin]. What
 // [Store.Fetch] writes is exactly what the CID names: every block is checked
 // against its hash when it comes in and again when it is read from disk. A
-// fetch either writes the whole of it or leaves nothing behind.
+// fetch either writes the whole of it or leaves nothing behind. A Put or Add that
+// fails takes back the blocks that it wrote, except those that others rely on by
+// then; see claims.
 //
 // The content alone makes the CID: names, bytes, folders and symbolic links.
 // Times, owners and permissions are not kept, so that two runs of the same

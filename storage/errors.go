@@ -78,6 +78,18 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%q cannot be stored: %s", e.Path, e.Reason)
 }
 
+// Refused marks the error for callers that do not import this package: the
+// content is to blame, and no other node would take it.
+func (e *RefusedError) Refused() bool { return true }
+
+// limitError says which bound content is beyond.
+type limitError string
+
+func (e limitError) Error() string { return string(e) }
+
+// Refused marks the error like RefusedError.
+func (e limitError) Refused() bool { return true }
+
 // RefError says that a reference is not one.
 type RefError struct {
 	Ref    string

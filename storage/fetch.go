@@ -50,12 +50,14 @@ func (s *Store) FetchFrom(ctx context.Context, ref, dst string, providers ...pee
 	if err := checkAbsent(dir, name); err != nil {
 		return fmt.Errorf("fetching %s: %w", r, err)
 	}
-	nd, err := s.load(ctx, r, providers)
+	held := s.claims.begin()
+	defer held.keep()
+	nd, err := s.load(ctx, r, held, providers)
 	if err != nil {
 		return err
 	}
 	if err := s.writeAt(ctx, nd, dir, name); err != nil {
-		return fmt.Errorf("writing %s to %s: %w", r, dst, ended(ctx, err))
+		return fmt.Errorf("writing %s to %s: %w", r, dst, ended(ctx, err, dir.Name()))
 	}
 	return nil
 }
@@ -170,12 +172,14 @@ func (s *Store) stream(ctx context.Context, ref string, write func(context.Conte
 		return err
 	}
 	defer end()
-	nd, err := s.load(ctx, r, nil)
+	held := s.claims.begin()
+	defer held.keep()
+	nd, err := s.load(ctx, r, held, nil)
 	if err != nil {
 		return err
 	}
 	if err := write(ctx, r, nd); err != nil {
-		return fmt.Errorf("reading %s: %w", r, ended(ctx, err))
+		return fmt.Errorf("reading %s: %w", r, s.ended(ctx, err))
 	}
 	return nil
 }

@@ -24,11 +24,11 @@ const (
 	dialWait     = 5 * time.Second
 )
 
-// load brings everything that a reference names onto this disk and returns its
-// root.
-func (s *Store) load(ctx context.Context, r Ref, providers []peer.AddrInfo) (ipld.Node, error) {
+// load brings everything that a reference names onto this disk, where held keeps
+// it until the caller is done with it, and returns its root.
+func (s *Store) load(ctx context.Context, r Ref, held *hold, providers []peer.AddrInfo) (ipld.Node, error) {
 	defer s.dial(ctx, providers)()
-	l := s.newLoader(ctx, r)
+	l := s.newLoader(ctx, r, held)
 	defer l.stop()
 	nd, err := find(l.ctx, l, r)
 	if err == nil {
@@ -81,6 +81,7 @@ func (s *Store) dial(ctx context.Context, providers []peer.AddrInfo) (stop func(
 type loader struct {
 	store  *Store
 	ref    Ref
+	held   *hold           // claims each block, so that no Add that fails takes it away
 	ctx    context.Context // ends when patience does
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
@@ -103,8 +104,8 @@ var emptyFile = func() *merkledag.RawNode {
 
 var errPatience = errors.New("no block came for too long")
 
-func (s *Store) newLoader(ctx context.Context, r Ref) *loader {
-	l := &loader{store: s, ref: r, waiting: map[cid.Cid]int{}}
+func (s *Store) newLoader(ctx context.Context, r Ref, held *hold) *loader {
+	l := &loader{store: s, ref: r, held: held, waiting: map[cid.Cid]int{}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.get = merkledag.NewSession(l.ctx, s.kubo.dag)
 	l.timer = time.AfterFunc(s.patience, func() { l.cancel(errPatience) })
@@ -118,6 +119,7 @@ func (l *loader) stop() {
 
 // Get gets one block from this disk or from peers.
 func (l *loader) Get(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+	l.held.claim(c)
 	if c.Equals(emptyFile.Cid()) {
 		return emptyFile, l.store.kubo.dag.Add(ctx, emptyFile)
 	}
@@ -160,6 +162,7 @@ func (l *loader) links(ctx context.Context, c cid.Cid) ([]*ipld.Link, error) {
 	if c.Type() == cid.Raw {
 		// Most blocks are raw and link to nothing: one that is here needs not be
 		// read.
+		l.held.claim(c)
 		if here, err := l.store.kubo.blocks.Has(ctx, c); err != nil || here {
 			return nil, err
 		}
@@ -178,7 +181,7 @@ func (l *loader) explain(err error) error {
 		return nil
 	}
 	if context.Cause(l.ctx) != errPatience {
-		return fmt.Errorf("fetching %s: %w", l.ref, ended(l.ctx, err))
+		return fmt.Errorf("fetching %s: %w", l.ref, l.store.ended(l.ctx, err))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

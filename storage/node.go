@@ -110,8 +110,8 @@ func list(ctx context.Context, dag ipld.DAGService, nd ipld.Node, limit int) ([]
 }
 
 var (
-	errTooMany = errors.New("it holds more files and folders than one reference may")
-	errTooDeep = fmt.Errorf("folders more than %d deep", maxDepth)
+	errTooMany error = limitError("it holds more files and folders than one reference may")
+	errTooDeep error = limitError(fmt.Sprintf("folders more than %d deep", maxDepth))
 )
 
 // checkName refuses what is not the name of one entry of a folder.

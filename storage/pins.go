@@ -31,7 +31,9 @@ func (s *Store) Pin(ctx context.Context, ref string) (Stat, error) {
 	defer end()
 	unlock := s.kubo.blocks.PinLock(ctx)
 	defer unlock.Unlock(ctx)
-	nd, err := s.load(ctx, r, nil)
+	held := s.claims.begin()
+	defer held.keep()
+	nd, err := s.load(ctx, r, held, nil)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -50,15 +52,21 @@ func (s *Store) Pin(ctx context.Context, ref string) (Stat, error) {
 func (s *Store) keep(ctx context.Context, c cid.Cid, name string) error {
 	// With the mode given, the pinner does not read all the blocks once more.
 	if err := s.kubo.pins.PinWithMode(ctx, c, pin.Recursive, name); err != nil {
-		return fmt.Errorf("pinning %s: %w", c, ended(ctx, err))
+		return fmt.Errorf("pinning %s: %w", c, s.ended(ctx, err))
 	}
 	if err := s.kubo.pins.Flush(ctx); err != nil {
-		return fmt.Errorf("pinning %s: %w", c, ended(ctx, err))
+		return fmt.Errorf("pinning %s: %w", c, s.ended(ctx, err))
 	}
 	if !s.news.push(c) {
 		s.log.Debug("too many new roots to announce them one by one: the next round has this one") // see Run
 	}
 	return nil
+}
+
+// mayBePinned reports whether a root is kept, or that cannot be told.
+func (s *Store) mayBePinned(ctx context.Context, c cid.Cid) bool {
+	_, pinned, err := s.kubo.pins.IsPinnedWithType(ctx, c, pin.Recursive)
+	return pinned || err != nil
 }
 
 // Unpin no longer keeps a root. If it was not pinned, that is ErrNotPinned.
@@ -83,7 +91,7 @@ func (s *Store) Unpin(ctx context.Context, ref string) error {
 		err = s.kubo.pins.Flush(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("unpinning %s: %w", r, ended(ctx, err))
+		return fmt.Errorf("unpinning %s: %w", r, s.ended(ctx, err))
 	}
 	return nil
 }
@@ -101,7 +109,7 @@ func (s *Store) Pins(ctx context.Context) ([]PinInfo, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing pins: %w", ended(ctx, err))
+		return nil, fmt.Errorf("listing pins: %w", s.ended(ctx, err))
 	}
 	slices.SortFunc(pins, func(a, b PinInfo) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.CID, b.CID))
@@ -136,7 +144,9 @@ func (s *Store) Stat(ctx context.Context, ref string) (Stat, error) {
 		return Stat{}, err
 	}
 	defer end()
-	l := s.newLoader(ctx, r)
+	held := s.claims.begin()
+	defer held.keep()
+	l := s.newLoader(ctx, r, held)
 	defer l.stop()
 	nd, err := find(l.ctx, l, r)
 	if err != nil {

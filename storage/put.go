@@ -18,8 +18,8 @@ import (
 // is the caller's to know: links among those are followed, as ever.
 //
 // Devices, sockets, pipes and files with setuid or setgid bits are a
-// RefusedError, and then nothing is pinned. What changes while it is read is
-// stored as it was read, or is an error.
+// RefusedError. What changes while it is read is stored as it was read, or is an
+// error. A Put that fails pins nothing and leaves nothing on the disk.
 func (s *Store) Put(ctx context.Context, path string) (cid string, size int64, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -47,7 +47,7 @@ const (
 type diskRepo struct {
 	dir    string
 	conf   *config.Config
-	data   *mount.Datastore
+	data   repo.Datastore
 	unlock *lock
 }
 
@@ -157,16 +157,16 @@ func writeVersion(dir string) error {
 
 // openBlocks opens the blocks, each of which is synced before it counts as
 // written: a result that was reported must outlive a power cut.
-func openBlocks(dir string, fresh bool) (*flatfs.Datastore, error) {
+func openBlocks(dir string, fresh bool) (blockFiles, error) {
 	open := func() (*flatfs.Datastore, error) { return flatfs.Open(dir, true) }
 	if fresh {
 		open = func() (*flatfs.Datastore, error) { return flatfs.CreateOrOpen(dir, flatfs.NextToLast(2), true) }
 	}
 	d, err := open()
 	if err != nil {
-		return nil, &FormatError{dir, err.Error()}
+		return blockFiles{}, &FormatError{dir, err.Error()}
 	}
-	return d, nil
+	return blockFiles{d}, nil
 }
 
 // openPins opens the pins. The datastore would repair a damaged database by

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ipfs/boxo/blockstore"
@@ -41,6 +42,7 @@ type Store struct {
 	repo     *diskRepo
 	kubo     *kubo
 	news     *queue
+	claims   *claims
 
 	mu     sync.Mutex // guards closed, and busy against Wait
 	closed bool
@@ -67,13 +69,18 @@ func Open(ctx context.Context, cfg Config, log *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openOn(r, cfg, log)
+}
+
+// openOn opens the store on a repository, which it closes if it fails.
+func openOn(r *diskRepo, cfg Config, log *zap.Logger) (*Store, error) {
 	k, err := newKubo(r, cfg.Host, cfg.Routing)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	s := &Store{
 		log: log, host: cfg.Host, routing: cfg.Routing, patience: cfg.Patience, entries: maxEntries,
-		repo: r, kubo: k, news: newQueue(),
+		repo: r, kubo: k, news: newQueue(), claims: newClaims(),
 	}
 	s.life, s.die = context.WithCancelCause(context.Background())
 	s.finish = sync.OnceValue(s.shutdown)
@@ -120,14 +127,23 @@ func (s *Store) begin(ctx context.Context) (_ context.Context, end func(), err e
 	}, nil
 }
 
+// ended is the error of work on the store that failed, for people.
+func (s *Store) ended(ctx context.Context, err error) error { return ended(ctx, err, s.repo.dir) }
+
 // ended is the error of work that failed, for people: why its context ended, if
-// it did, as the libraries report that in many ways.
-func ended(ctx context.Context, err error) error {
+// it did, as the libraries report that in many ways; and which disk is full, if
+// that is it. dir is the folder that was written to.
+func ended(ctx context.Context, err error, dir string) error {
 	if err == nil {
 		return nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
+	}
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if errors.Is(err, full) { // which of the store's own files it was is no help
+			return fmt.Errorf("there is no room for it on the disk of %s (%w); free space on it, then try again", dir, full)
+		}
 	}
 	if errors.Is(err, blockstore.ErrHashMismatch) {
 		return fmt.Errorf("a block of it on this disk is damaged: %w; check the disk, then fetch it on another node", err)

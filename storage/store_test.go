@@ -208,8 +208,11 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 		}
 	}
 	isEmpty(t, dir)
-	// The database of pins empties its buffers within a second of being closed.
-	goleak.VerifyNone(t, before, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+	goleak.VerifyNone(t, before,
+		// The database of pins empties its buffers within a second of being closed.
+		goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
+		// The host, which goes on, starts this one some time after it was made.
+		goleak.IgnoreAnyFunction("github.com/libp2p/go-libp2p/p2p/protocol/identify.(*idService).loop.func1"))
 
 	if err := s.Close(); err != nil {
 		t.Errorf("closing again: %v", err)

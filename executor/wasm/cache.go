@@ -3,7 +3,6 @@ package wasm
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,12 +10,18 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/shoal-mesh/shoal/executor"
 )
 
-// cache is the compiled code on disk: a folder per key that holds the one file
-// which the engine made, wherever it likes to have it, and sumName with that
-// file's SHA-256. Compiled code is native code: it is loaded only after its sum
-// has been found right by this process, and again when the file looks changed.
+// cache is the compiled code on disk, a folder per key:
+//
+//	KEY/code/    the one file that the engine made, wherever it likes to have it
+//	KEY/sha256   that file's SHA-256
+//
+// No child can write there: what one made in a workspace is copied. Compiled
+// code is native code: it is loaded only after its sum has been found right by
+// this process, and again when the file looks changed.
 type cache struct {
 	flights
 	sums  sums
@@ -36,9 +41,30 @@ type compiled struct {
 	holders        int
 }
 
+// code is the folder as the engine left it.
+func (e *compiled) code() string { return filepath.Join(e.dir, codeName) }
+
+// find looks for the file, unless that is done.
+func (e *compiled) find() error {
+	if e.file != "" {
+		return nil
+	}
+	root, err := os.OpenRoot(e.code())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name, err := theFile(root)
+	if err == nil {
+		e.file = filepath.Join(e.code(), name)
+	}
+	return err
+}
+
 const (
+	codeName      = "code"
 	sumName       = "sha256"
-	workspaceMark = ".new-" // begins the names of unfinished entries
+	workspaceMark = ".new-" // begins the names of unfinished entries and workspaces
 )
 
 // openCache lists what earlier processes compiled.
@@ -57,7 +83,7 @@ func openCache(dir string, limit int64, log *zap.Logger) (*cache, error) {
 		switch {
 		case err != nil:
 		case strings.HasPrefix(d.Name(), workspaceMark):
-			err = os.RemoveAll(path)
+			err = executor.RemoveAll(path)
 		case d.IsDir():
 			c.entries[d.Name()] = &compiled{key: d.Name(), dir: path, used: fi.ModTime()}
 		}
@@ -67,9 +93,6 @@ func openCache(dir string, limit int64, log *zap.Logger) (*cache, error) {
 	}
 	return c, nil
 }
-
-// workspace is a new folder for a compiler.
-func (c *cache) workspace() (string, error) { return os.MkdirTemp(c.dir, workspaceMark) }
 
 // acquire is the entry for key, checked; nil if there is none, or a damaged
 // one, which is then removed.
@@ -110,11 +133,8 @@ func (c *cache) drop(e *compiled) {
 
 // check compares the sum, unless the file is as it was when the sum was right.
 func (e *compiled) check() error {
-	if e.file == "" {
-		var err error
-		if e.file, err = theFile(e.dir); err != nil {
-			return err
-		}
+	if err := e.find(); err != nil {
+		return err
 	}
 	id, err := identify(e.file)
 	if err != nil || (id == e.id && id != fileID{}) {
@@ -135,17 +155,21 @@ func (e *compiled) check() error {
 	return nil
 }
 
-// add makes the workspace at dir the entry for key.
-func (c *cache) add(key, dir string) error {
-	file, err := theFile(dir)
-	if err != nil {
-		return fmt.Errorf("looking at the compiled code: %w", err)
-	}
-	sum, err := sumFile(file)
+// add makes what a compiler left in its workspace the entry for key.
+func (c *cache) add(key, workspace string) error {
+	dir, err := os.MkdirTemp(c.dir, workspaceMark)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, sumName), []byte(sum), 0o600); err != nil {
+	defer os.RemoveAll(dir) // it is gone where all went well
+	sum, err := copyCode(workspace, filepath.Join(dir, codeName))
+	if err != nil {
+		return fmt.Errorf("taking over the compiled code: %w", err)
+	}
+	if err := create(filepath.Join(dir, sumName), func(f *os.File) error {
+		_, err := f.WriteString(sum)
+		return err
+	}); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -168,8 +192,9 @@ func (c *cache) evict(keep string) {
 	size := map[string]int64{}
 	total := int64(0)
 	for key, e := range c.entries {
-		if e.file == "" {
-			e.file, _ = theFile(e.dir) // damaged ones count nothing, and go when they are asked for
+		// Damaged ones count nothing, and go when they are asked for.
+		if e.find() != nil {
+			continue
 		}
 		if id, err := identify(e.file); err == nil {
 			size[key] = id.size
@@ -189,27 +214,4 @@ func (c *cache) evict(keep string) {
 		total -= size[oldest.key]
 		c.drop(oldest)
 	}
-}
-
-// theFile is the one file that an engine left in dir.
-func theFile(dir string) (string, error) {
-	found := ""
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() || path == filepath.Join(dir, sumName):
-			return nil
-		case !d.Type().IsRegular():
-			return fmt.Errorf("%s is no plain file", path)
-		case found != "":
-			return fmt.Errorf("%s holds more than one file", dir)
-		}
-		found = path
-		return nil
-	})
-	if err == nil && found == "" {
-		err = fmt.Errorf("%s holds no file", dir)
-	}
-	return found, err
 }

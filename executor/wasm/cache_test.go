@@ -49,11 +49,11 @@ func entries(t *testing.T, x *Executor) []string {
 	}
 	var files []string
 	for _, dir := range dirs {
-		file, err := theFile(dir)
-		if err != nil {
+		e := compiled{dir: dir}
+		if err := e.find(); err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, file)
+		files = append(files, e.file)
 	}
 	return files
 }
@@ -208,9 +208,18 @@ func TestUnpack(t *testing.T) {
 	if err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("got %v, error %v", fi.Mode(), err)
 	}
+	foreign := []string{"0123", "0123456789abcdeg", ".x"}
+	for _, name := range append(foreign, ".unpack-1") {
+		write(t, filepath.Join(bin, name, "file"), "")
+	}
 	other, err := unpack(packed(t, "b"), bin)
 	if err != nil || other == dir {
 		t.Errorf("another version went to %s, error %v", other, err)
+	}
+	// The old one has gone, and nothing that is not ours.
+	list, err := os.ReadDir(bin)
+	if err != nil || len(list) != len(foreign)+1 {
+		t.Errorf("there is %v, error %v; want %s and %q", list, err, filepath.Base(other), foreign)
 	}
 	wrong := packed(t, "c")
 	wrong["embedded/SHA256SUMS"] = files["embedded/SHA256SUMS"]

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/cpu"
 
+	"github.com/shoal-mesh/shoal/executor"
 	"github.com/shoal-mesh/shoal/executor/wasm/child"
 	"github.com/shoal-mesh/shoal/executor/wasm/module"
 )
@@ -61,7 +62,7 @@ func (x *Executor) compile(ctx context.Context, e engine, path, key string, page
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer executor.RemoveAll(dir)
 
 	ctx, cancel := context.WithTimeoutCause(ctx, compileTime, errWall)
 	defer cancel()
@@ -108,7 +109,7 @@ func checkModule(f *os.File) error {
 	case err != nil:
 		return err
 	case fi.IsDir():
-		return child.BadModule{Reason: "the module is a folder; name the file in it"}
+		return child.BadModule{Reason: "the module is a folder; name the module itself"}
 	case fi.Size() > module.MaxSize:
 		return child.BadModule{Reason: fmt.Sprintf("the module has %d MiB; at most %d are taken", fi.Size()>>20, module.MaxSize>>20)}
 	}

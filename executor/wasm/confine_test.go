@@ -1,19 +1,24 @@
 package wasm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/shoal-mesh/shoal/executor"
+	"github.com/shoal-mesh/shoal/executor/executortest"
 	"github.com/shoal-mesh/shoal/executor/wasm/child"
 	"github.com/shoal-mesh/shoal/executor/wasm/wasi"
 )
@@ -26,9 +31,21 @@ type brokenEngine struct{}
 
 func (brokenEngine) Name() string { return "broken" }
 
-func (brokenEngine) Compile(child.Code) error { return errors.New("not asked for") }
+// Compile leaves code, and a link where the parent might write.
+func (brokenEngine) Compile(c child.Code) error {
+	return errors.Join(
+		os.WriteFile(filepath.Join(c.Dir, "code"), []byte("code"), 0o600),
+		os.Symlink("../../../swarm.key", filepath.Join(c.Dir, sumName)))
+}
 
 func (brokenEngine) Run(c child.Code, _ *wasi.System) error {
+	if os.Getenv("FORK") != "" {
+		return child.Trap{Reason: strconv.Itoa(fork())}
+	}
+	if say := os.Getenv("SAY"); say != "" {
+		fmt.Fprint(os.Stderr, say) // where reports go
+		os.Exit(0)
+	}
 	var worked []string
 	try := func(what string, err error) {
 		if err == nil {
@@ -71,6 +88,83 @@ func (brokenEngine) Run(c child.Code, _ *wasi.System) error {
 func maybeBrokenChild() {
 	if os.Getenv(brokenMarker) == "1" {
 		child.Main(brokenEngine{})
+	}
+}
+
+// fork leaves a process behind that nothing kills.
+//
+//go:norace
+func fork() int {
+	pid, _, _ := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if pid == 0 {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0)
+		for {
+			_, _, _ = syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
+	return int(pid)
+}
+
+// broken runs a broken engine.
+func broken(ctx context.Context, t *testing.T, env ...string) (ending, error) {
+	e := engine{name: "broken", path: "/proc/self/exe", env: append(env, brokenMarker+"=1", "GORACE=atexit_sleep_ms=0")}
+	dir := t.TempDir()
+	tk := executor.Task{Stdout: filepath.Join(dir, "stdout"), Stderr: filepath.Join(dir, "stderr"), Module: filepath.Join(dir, "module")}
+	executortest.Touch(t, tk.Stdout, tk.Stderr, tk.Module)
+	files, err := openFiles(tk, e, &compiled{})
+	if err != nil {
+		return ending{}, err
+	}
+	defer files.close()
+	return e.start(ctx, child.Task{Op: child.OpRun}, files)
+}
+
+// What a child that was taken over leaves running holds nothing up.
+func TestEscapedProcessHoldsNothingUp(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	var end ending
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		end, err = broken(ctx, t, "FORK=1")
+	}()
+	// The child has ended, but not all that holds its end of the pipe.
+	until(t, "the child has ended", func() bool { return len(zombies(os.Getpid())) == 1 })
+	stop()
+	<-done
+	pid, _ := strconv.Atoi(end.report.Trap)
+	if err != nil || pid <= 0 {
+		t.Fatalf("got %+v, error %v", end, err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("what was to escape did not: %v", err)
+	}
+}
+
+// A child that was taken over says what it likes.
+func TestWordsOfChildrenAreText(t *testing.T) {
+	long := strings.Repeat("y", 1000)
+	for name, say := range map[string]string{
+		"crash":          "\xff\x1b[2J" + long,
+		"a cut":          strings.Repeat("é", 1000),
+		"another engine": "\nshoal-report {\"engine\":\"\\u001b" + long + "\"}\n",
+		"trap":           "\nshoal-report {\"engine\":\"broken\",\"trap\":\"\\ud800\\u001b" + long + "\",\"memory\":-5}\n",
+		"bad":            "\nshoal-report {\"engine\":\"broken\",\"bad\":\"" + long + "\"}\n",
+		"failed":         "\nshoal-report {\"engine\":\"broken\",\"failed\":\"" + long + "\"}\n",
+	} {
+		end, err := broken(t.Context(), t, "SAY="+say)
+		text := fmt.Sprint(err)
+		if err == nil {
+			r, err := result(end, executor.Limits{}, nil)
+			text = fmt.Sprint(r.Error, err)
+			if r.Usage.Memory < 0 {
+				t.Errorf("%s: it used %d bytes", name, r.Usage.Memory)
+			}
+		}
+		if !utf8.ValidString(text) || strings.Contains(text, "\x1b") || len(text) > 800 || len(text) < 400 {
+			t.Errorf("%s: got %d bytes, %s", name, len(text), text)
+		}
 	}
 }
 

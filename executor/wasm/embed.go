@@ -10,3 +10,6 @@ const embedded = true
 
 //go:embed embedded/wasm-runner.gz embedded/libwasmer.so.gz embedded/SHA256SUMS
 var embeddedFiles embed.FS
+
+// BuildEngine is the engine that this binary carries.
+const BuildEngine = "wasmer"

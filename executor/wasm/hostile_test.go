@@ -82,7 +82,7 @@ func TestEndlessStartFunction(t *testing.T) {
 		tk := task(t, path)
 		tk.Limits.Wall = time.Second
 		r, err := x.Run(t.Context(), tk)
-		if err != nil || r.Exit != ExitKilled || !strings.Contains(r.Error, "time-out") || r.Usage.CPU < time.Second/10 || r.Usage.Memory == 0 {
+		if err != nil || r.Exit != ExitKilled || !strings.Contains(r.Error, "time-out") || r.Usage.CPU == 0 || r.Usage.Memory == 0 {
 			t.Errorf("got %+v, error %v", r, err)
 		}
 	})

@@ -22,31 +22,52 @@ func TestMain(m *testing.M) {
 	maybeParent()
 	code := m.Run()
 	guests.Remove()
-	if runner.dir != "" {
-		os.RemoveAll(runner.dir)
+	for _, b := range []*built{&runner, &plainChild} {
+		if b.dir != "" {
+			os.RemoveAll(b.dir)
+		}
 	}
 	os.Exit(code)
 }
 
-// runner is wasm-runner, built once per test run.
-var runner struct {
+// built is a program that is built once per test run, into a folder.
+type built struct {
 	once sync.Once
 	dir  string
 	out  []byte
 	err  error
 }
 
-func runnerDir(t testing.TB) string {
+var runner, plainChild built
+
+func (b *built) in(t testing.TB, needs string, command func(dir string) *exec.Cmd) string {
 	t.Helper()
-	runner.once.Do(func() {
-		if runner.dir, runner.err = os.MkdirTemp("", "shoal-runner-"); runner.err == nil {
-			runner.out, runner.err = exec.Command("./build-runner.sh", runner.dir).CombinedOutput()
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "shoal-runner-"); b.err == nil {
+			b.out, b.err = command(b.dir).CombinedOutput()
 		}
 	})
-	if runner.err != nil {
-		t.Fatalf("building wasm-runner, which needs gcc and binutils (apt-get install gcc libc6-dev binutils): %v\n%s", runner.err, runner.out)
+	if b.err != nil {
+		t.Fatalf("building a child, which needs %s: %v\n%s", needs, b.err, b.out)
 	}
-	return runner.dir
+	return b.dir
+}
+
+func runnerDir(t testing.TB) string {
+	t.Helper()
+	return runner.in(t, "gcc and binutils (apt-get install gcc libc6-dev binutils)", func(dir string) *exec.Cmd {
+		return exec.Command("./build-runner.sh", dir)
+	})
+}
+
+// plain is the program of testdata/child.
+func plain(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(plainChild.in(t, "Go", func(dir string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "./testdata/child")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as nodes are built, so that little is left to compile
+		return cmd
+	}), "child")
 }
 
 // both runs a test on each engine.
@@ -68,8 +89,9 @@ func reopen(t testing.TB, cfg Config) *Executor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The race detector would rest a second at the end of each child.
-	x.engine.env = append(x.engine.env, "GORACE=atexit_sleep_ms=0")
+	if raced && !x.engine.artifact {
+		x.engine.path = plain(t)
+	}
 	return x
 }
 

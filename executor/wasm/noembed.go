@@ -9,3 +9,6 @@ import "embed"
 const embedded = false
 
 var embeddedFiles embed.FS
+
+// BuildEngine is the engine that this binary carries.
+const BuildEngine = "wazero"

@@ -69,6 +69,29 @@ func until(t *testing.T, what string, is func() bool) {
 
 // childrenOf lists a process's children that run programs.
 func childrenOf(parent int) []string {
+	var found []string
+	for _, pid := range allChildren(parent) {
+		name, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err == nil && strings.HasPrefix(string(name), childName) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// zombies lists a process's children that have ended.
+func zombies(parent int) []string {
+	var found []string
+	for _, pid := range allChildren(parent) {
+		b, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err == nil && strings.Contains(string(b), ") Z ") {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+func allChildren(parent int) []string {
 	list, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	var found []string
 	for _, path := range list {
@@ -76,12 +99,7 @@ func childrenOf(parent int) []string {
 		if err != nil {
 			continue // the thread has ended
 		}
-		for pid := range strings.FieldsSeq(string(b)) {
-			name, err := os.ReadFile("/proc/" + pid + "/cmdline")
-			if err == nil && strings.HasPrefix(string(name), childName) {
-				found = append(found, pid)
-			}
-		}
+		found = append(found, strings.Fields(string(b))...)
 	}
 	return found
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shoal-mesh/shoal/executor"
 	"github.com/shoal-mesh/shoal/executor/wasm/child"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
@@ -53,14 +54,30 @@ func (e ending) died() error {
 	if e.said == "" {
 		return fmt.Errorf("its process died (%s)", e.state)
 	}
-	return fmt.Errorf("its process died (%s), saying: %s", e.state, e.said[:min(len(e.said), 500)])
+	return fmt.Errorf("its process died (%s), saying: %s", e.state, e.said)
 }
 
-// maxReport bounds what a child may say, in bytes.
-const maxReport = 256 << 10
+const (
+	maxReport = 256 << 10 // bounds what a child may say, in bytes
+	maxSaid   = 500       // and what is kept of each text in that
+
+	// grace is how long something of a child may go on talking once it was
+	// killed: what it forked may not have been.
+	grace = time.Second
+)
+
+// hear takes what a child said for what it is: the words of a process that a
+// module may have taken over.
+func (e *ending) hear(b []byte) {
+	e.report, e.said, e.reported = child.ParseReport(b)
+	for _, s := range []*string{&e.said, &e.report.Engine, &e.report.Bad, &e.report.Trap, &e.report.Failed} {
+		*s = executor.Text(*s, maxSaid)
+	}
+	e.report.Memory = max(0, e.report.Memory)
+}
 
 // start runs a child to its end. Ending ctx kills it, and nothing of it is left
-// when start returns.
+// when start returns, but for what escaped (see the package's comment).
 func (e engine) start(ctx context.Context, t child.Task, files childFiles) (ending, error) {
 	task, err := json.Marshal(t)
 	if err != nil {
@@ -98,7 +115,7 @@ func (e engine) start(ctx context.Context, t child.Task, files childFiles) (endi
 	cmd.Stderr = w
 	cmd.ExtraFiles = []*os.File{null, files.code}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = grace
 	peak := make(chan int64, 1)
 	cmd.Cancel = func() error {
 		peak <- peakOf(cmd.Process.Pid)
@@ -110,7 +127,9 @@ func (e engine) start(ctx context.Context, t child.Task, files childFiles) (endi
 	if err != nil {
 		return ending{}, err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(grace)) })
 	said, _ := io.ReadAll(io.LimitReader(r, maxReport))
+	stop()
 	if len(said) == maxReport {
 		cancel()
 	}
@@ -121,9 +140,9 @@ func (e engine) start(ctx context.Context, t child.Task, files childFiles) (endi
 		return ending{}, err
 	}
 	end.state = cmd.ProcessState
-	end.report, end.said, end.reported = child.ParseReport(said)
+	end.hear(said)
 	if end.reported && end.report.Engine != e.name {
-		return ending{}, fmt.Errorf("%s was started and %s answered", e.name, end.report.Engine)
+		return ending{}, fmt.Errorf("%s was started and %q answered", e.name, end.report.Engine)
 	}
 	end.usage = job.Usage{
 		CPU:    end.state.UserTime() + end.state.SystemTime(),

@@ -40,7 +40,7 @@ func (x *Executor) SelfTest(ctx context.Context) error {
 }
 
 func (x *Executor) test(ctx context.Context, e engine) error {
-	dir, err := os.MkdirTemp(x.cfg.Dir, ".selftest-")
+	dir, err := x.cache.workspace() // where the next process would clear it away
 	if err != nil {
 		return err
 	}

@@ -15,14 +15,43 @@ import (
 )
 
 // unpack puts the embedded runner into a folder of bin that is named by what is
-// in it, unless it is there already, whole and unchanged.
+// in it, unless it is there already, whole and unchanged. It removes those of
+// other versions.
 func unpack(files fs.FS, bin string) (string, error) {
+	dir, err := unpacked(files, bin)
+	if err != nil {
+		return "", err
+	}
+	list, err := os.ReadDir(bin)
+	if err != nil {
+		return "", err
+	}
+	for _, d := range list {
+		if old := d.Name(); d.IsDir() && old != filepath.Base(dir) && isUnpacked(old) {
+			_ = os.RemoveAll(filepath.Join(bin, old)) // what stays takes room, and does no harm
+		}
+	}
+	return dir, nil
+}
+
+const unpackMark = ".unpack-" // begins the names of unfinished folders
+
+// isUnpacked tells whether a folder in bin is one that unpack makes.
+func isUnpacked(name string) bool {
+	sum, err := hex.DecodeString(name)
+	return strings.HasPrefix(name, unpackMark) || err == nil && len(sum) == sumSize
+}
+
+// sumSize is how much of the sum of the sums names a folder, in bytes.
+const sumSize = 8
+
+func unpacked(files fs.FS, bin string) (string, error) {
 	list, err := fs.ReadFile(files, "embedded/SHA256SUMS")
 	if err != nil {
 		return "", err
 	}
 	name := sha256.Sum256(list)
-	dir := filepath.Join(bin, hex.EncodeToString(name[:8]))
+	dir := filepath.Join(bin, hex.EncodeToString(name[:sumSize]))
 	err = checkSums(dir, list)
 	if err == nil {
 		return dir, nil
@@ -33,7 +62,7 @@ func unpack(files fs.FS, bin string) (string, error) {
 	if err := os.MkdirAll(bin, 0o700); err != nil {
 		return "", err
 	}
-	work, err := os.MkdirTemp(bin, ".unpack-")
+	work, err := os.MkdirTemp(bin, unpackMark)
 	if err != nil {
 		return "", err
 	}

@@ -9,8 +9,9 @@
 //     else.
 //
 // A module is compiled once, in a child of its own that sees no file but the
-// module; what came of it is kept in Config.Dir/cache, written and checked by
-// this package alone. Concurrent runs of a new module share one compilation.
+// module; what came of it is copied to Config.Dir/cache, which is written and
+// checked by this package alone. Concurrent runs of a new module share one
+// compilation.
 //
 // # Limits
 //
@@ -26,8 +27,15 @@
 // The WASI, which shows nothing but the mounts; around it, in the child,
 // no_new_privs, resource limits, and Landlock where the kernel has it: then not
 // even a broken engine reaches another file, a TCP port, or, on kernels of
-// 2025, a process outside. The child keeps the node's user and can make system
-// calls that have nothing to do with files.
+// 2025, a process outside. What a child says is taken for text, bounded, and
+// what it leaves on disk for hostile.
+//
+// The child keeps the node's user and can make system calls that have nothing to
+// do with files. One that was taken over can fork, and leave its process group,
+// and then outlive its run, confined as it is: there is no bound on processes,
+// since RLIMIT_NPROC counts those of the user, the node's among them, and does
+// not bind root. It cannot hold up the run, though, nor change the code that
+// others run.
 package wasm
 
 import (
@@ -156,7 +164,7 @@ func (x *Executor) run(ctx context.Context, e engine, t executor.Task) (job.Resu
 	task := child.Task{
 		Op:     child.OpRun,
 		Pages:  pages,
-		Dir:    code.dir,
+		Dir:    code.code(),
 		Args:   append([]string{programName}, t.Args...),
 		Env:    environment(t.Env),
 		Output: int64(t.Limits.Output),

@@ -28,7 +28,7 @@ type Jobs interface {
 	Submit(ctx context.Context, s Submission) (Receipt, error)
 	// Job finds a job by a unique prefix of its ID.
 	Job(ctx context.Context, id string) (job.Job, error)
-	List(ctx context.Context) ([]Summary, error)
+	List(ctx context.Context) (JobList, error)
 	// Watch calls see with the job as it is now and then after each change,
 	// until it is terminal, see returns an error or ctx ends.
 	Watch(ctx context.Context, id string, see func(job.Job) error) error

@@ -66,7 +66,7 @@ func NewClientDial(name string, dial func(context.Context) (net.Conn, error)) *C
 	return newClient(name, func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
 		if err != nil {
-			return nil, Errorf(CodeUnreachable, "%s cannot be reached: %w", name, err)
+			return nil, Errorf(CodeUnreachable, "%s cannot be reached: %w. Does its node run? `node peers` lists those that answer", name, err)
 		}
 		return conn, nil
 	})
@@ -112,7 +112,7 @@ func (c *Client) transport() *http.Transport { return c.http.Transport.(*http.Tr
 func socketError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK):
-		return Errorf(CodeUnreachable, "no node answers at %s (%w). Is `node serve` running? Start it with: node serve. If it runs with another home, name that with --home or SHOAL_HOME", path, reason(err))
+		return Errorf(CodeUnreachable, "no node answers at %s (%w): none runs with this home", path, reason(err))
 	case errors.Is(err, fs.ErrPermission):
 		return Errorf(CodeUnreachable, "the node's socket %s is not yours to open (%w): use the account that the node runs as", path, reason(err))
 	}

@@ -26,8 +26,8 @@ func (c *Client) Job(ctx context.Context, id string) (job.Job, error) {
 }
 
 // List is all jobs that the node knows of.
-func (c *Client) List(ctx context.Context) ([]Summary, error) {
-	return ask[[]Summary](ctx, c, http.MethodGet, "/v1/jobs", nil)
+func (c *Client) List(ctx context.Context) (JobList, error) {
+	return ask[JobList](ctx, c, http.MethodGet, "/v1/jobs", nil)
 }
 
 // Cancel ends a job.

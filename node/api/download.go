@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"go.uber.org/zap"
 )
 
 // trailerProblem is the trailer that says why a download is not whole.
@@ -26,12 +28,15 @@ func (r *routes) download(w http.ResponseWriter, req *http.Request, contentType 
 	d := &downloadWriter{w: w, contentType: contentType, trailers: takesTrailers(req)}
 	err := write(d)
 	switch {
+	case d.lost != nil:
+		r.log.Debug("a reader of data went away", zap.Error(d.lost))
+		panic(http.ErrAbortHandler)
 	case err == nil:
 		d.start()
 	case !d.started:
-		writeProblem(w, r.problem(err))
+		writeProblem(w, r.problem(req.Context(), err))
 	case d.trailers:
-		w.Header().Set(trailerProblem, trailer(r.problem(err)))
+		w.Header().Set(trailerProblem, trailer(r.problem(req.Context(), err)))
 	default:
 		panic(http.ErrAbortHandler)
 	}
@@ -67,6 +72,7 @@ type downloadWriter struct {
 	contentType string
 	trailers    bool
 	started     bool
+	lost        error // why nothing reaches the reader any more
 }
 
 func (d *downloadWriter) start() {
@@ -83,5 +89,9 @@ func (d *downloadWriter) start() {
 
 func (d *downloadWriter) Write(b []byte) (int, error) {
 	d.start()
-	return d.w.Write(b)
+	n, err := d.w.Write(b)
+	if err != nil {
+		d.lost = err
+	}
+	return n, err
 }

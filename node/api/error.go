@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -37,7 +38,7 @@ const (
 // that it ends. It is the only such table.
 var codes = map[Code]struct{ status, exit int }{
 	CodeInvalid:        {http.StatusUnprocessableEntity, exitUsage},
-	CodeNotFound:       {http.StatusNotFound, exitUsage},
+	CodeNotFound:       {http.StatusNotFound, exitFailed},
 	CodeAmbiguous:      {http.StatusConflict, exitUsage},
 	CodeConflict:       {http.StatusConflict, exitFailed},
 	CodeNoSuchCID:      {http.StatusNotFound, exitFailed},
@@ -73,6 +74,8 @@ type Error struct {
 	Faults     []Fault       // the places in the request that are wrong, if that is it
 	RetryAfter time.Duration // how long to wait before the next try; 0 if unknown
 	Err        error         // the cause, for errors.Is and As; it is not sent
+
+	answered bool // see Answered
 }
 
 // Fault is one thing that is wrong with a request.
@@ -91,6 +94,30 @@ func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
 }
+
+// Answered reports whether a Client was told err by the node that it asked. Else
+// the client found it out for itself: for instance, that the node is not there.
+func Answered(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.answered
+}
+
+// Plain is a message for a person: in one line, where libraries write lists of
+// causes, and without what Go calls a context that ended.
+func Plain(message string) string {
+	var lines []string
+	for l := range strings.Lines(message) {
+		if l = strings.TrimPrefix(strings.TrimSpace(l), "* "); l != "" {
+			lines = append(lines, l)
+		}
+	}
+	return plainWords.Replace(strings.Join(lines, "; "))
+}
+
+var plainWords = strings.NewReplacer(
+	context.Canceled.Error(), "it was called off",
+	context.DeadlineExceeded.Error(), "it took too long",
+)
 
 // CodeOf is the code of err: that of the first Error in it, CodeTimeout for a
 // deadline that passed, CodeUnavailable for work that was called off, and
@@ -111,8 +138,8 @@ func CodeOf(err error) Code {
 }
 
 // ExitCode is the exit code of a command that ends with err: 0 done, 1 the job
-// failed (or something else did), 2 wrong use or a bad spec, 3 the node cannot
-// be reached, 4 timed out waiting.
+// failed (or something else did), 2 wrong use, a bad spec or a bad token, 3 the
+// node cannot be reached, 4 timed out waiting.
 func ExitCode(err error) int {
 	var e *Error
 	switch {
@@ -131,7 +158,7 @@ func ExitCode(err error) int {
 // asError is err as an Error whose message has everything that was wrapped
 // around it on the way.
 func asError(err error) *Error {
-	out := &Error{Code: CodeOf(err), Message: err.Error(), Err: err}
+	out := &Error{Code: CodeOf(err), Message: Plain(err.Error()), Err: err}
 	var e *Error
 	if errors.As(err, &e) {
 		out.Faults, out.RetryAfter = e.Faults, e.RetryAfter

@@ -21,7 +21,10 @@ func TestExitCode(t *testing.T) {
 		{Errorf(CodeInternal, "oops"), 1},
 		{Errorf(CodeInvalid, "unknown field"), 2},
 		{fmt.Errorf("job.yaml: %w", Errorf(CodeInvalid, "unknown field")), 2},
-		{Errorf(CodeNotFound, "no such job"), 2},
+		{Errorf(CodeNotFound, "no such job"), 1},
+		{Errorf(CodeTokenMalformed, "no token"), 2},
+		{Errorf(CodeTokenExpired, "too old"), 2},
+		{Errorf(CodeTokenForeign, "another swarm's"), 2},
 		{Errorf(CodeUnreachable, "nobody there"), 3},
 		{Errorf(CodeUnavailable, "not ready"), 3},
 		{Errorf(CodeTimeout, "too long"), 4},
@@ -33,6 +36,23 @@ func TestExitCode(t *testing.T) {
 		if got := ExitCode(c.err); got != c.want {
 			t.Errorf("%v: got %d, want %d", c.err, got, c.want)
 		}
+	}
+}
+
+// What libraries say over several lines, or of contexts, is put for a person.
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"job k7q2  failed": "job k7q2  failed",
+		"failed to dial: all dials failed\n  * [/ip4/10.0.0.7] refused\n\n  * [/ip4/10.0.0.8] refused": "failed to dial: all dials failed; [/ip4/10.0.0.7] refused; [/ip4/10.0.0.8] refused",
+		"ask peer XVgk2y8Q: context deadline exceeded":                                                 "ask peer XVgk2y8Q: it took too long",
+		"fetch: context canceled": "fetch: it was called off",
+	} {
+		if got := Plain(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+	if got := asError(fmt.Errorf("ask: %w", context.DeadlineExceeded)); got.Message != "ask: it took too long" || got.Code != CodeTimeout {
+		t.Errorf("got %+v", got)
 	}
 }
 

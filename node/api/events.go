@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"go.uber.org/zap"
 )
 
 // Names of the events that are not values.
@@ -61,12 +62,14 @@ func (r *routes) serveEvents(ctx context.Context, s *eventWriter, run func(conte
 	beating.Wait()
 
 	switch {
+	case s.lost != nil:
+		r.log.Debug("a reader of a stream went away", zap.Error(s.lost))
 	case err == nil:
 		_ = s.event(eventEnd, []byte("{}"))
 	case !s.open:
-		writeProblem(s.w, r.problem(err))
+		writeProblem(s.w, r.problem(ctx, err))
 	default:
-		if data, jsonErr := json.Marshal(r.problem(err)); jsonErr == nil {
+		if data, jsonErr := json.Marshal(r.problem(ctx, err)); jsonErr == nil {
 			_ = s.event(eventProblem, data)
 		}
 	}
@@ -80,6 +83,7 @@ type eventWriter struct {
 
 	mu   sync.Mutex // the heartbeat writes too
 	open bool
+	lost error // why nothing reaches the reader any more
 }
 
 // beat writes comments until ctx ends or one cannot be written.
@@ -116,11 +120,12 @@ func (s *eventWriter) write(b []byte) error {
 		s.w.Header().Set("Content-Type", "text/event-stream")
 		s.w.Header().Set("Cache-Control", "no-store")
 	}
-	if _, err := s.w.Write(b); err != nil {
-		return fmt.Errorf("sending an event: %w", err)
+	_, err := s.w.Write(b)
+	if err == nil {
+		err = s.control.Flush()
 	}
-	if err := s.control.Flush(); err != nil {
-		return fmt.Errorf("sending an event: %w", err)
+	if err != nil {
+		s.lost = fmt.Errorf("sending an event: %w", err)
 	}
-	return nil
+	return s.lost
 }

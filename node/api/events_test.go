@@ -4,11 +4,16 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
@@ -167,6 +172,33 @@ func TestDeadCallerEndsTheStream(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	})
+}
+
+// That a reader went away is no fault of the node, and nobody is there to tell.
+func TestLostReaderIsNoError(t *testing.T) {
+	core, logged := observer.New(zap.DebugLevel)
+	r := newRoutes("", "", zap.New(core))
+	r.hide = true
+	w := &deadWriter{header: http.Header{}}
+	r.serveEvents(t.Context(), &eventWriter{w: w, control: http.NewResponseController(w)}, func(context.Context) error {
+		return errors.New("write: connection reset by peer")
+	})
+	s := &eventWriter{w: w, control: http.NewResponseController(w)}
+	r.serveEvents(t.Context(), s, func(context.Context) error { return s.event("", []byte("{}")) })
+	func() {
+		defer func() { _ = recover() }() // the connection is given up
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.download(w, req, typeTar, func(w io.Writer) error { _, err := io.WriteString(w, "half"); return err })
+	}()
+	var loud int
+	for _, l := range logged.All() {
+		if l.Level > zap.DebugLevel {
+			loud++
+		}
+	}
+	if loud != 1 || logged.Len() != 3 { // the first is the backend's own error, from before anything was sent
+		t.Errorf("logged %v", logged.All())
+	}
 }
 
 type deadWriter struct{ header http.Header }

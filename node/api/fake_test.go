@@ -23,7 +23,7 @@ type fake struct {
 	ready  bool
 	submit func(context.Context, Submission) (Receipt, error)
 	job    func(context.Context, string) (job.Job, error)
-	list   func(context.Context) ([]Summary, error)
+	list   func(context.Context) (JobList, error)
 	watch  func(context.Context, string, func(job.Job) error) error
 	logs   func(context.Context, string, LogOptions, func(LogChunk) error) error
 	add    func(context.Context, io.Reader) (Added, error)
@@ -78,12 +78,15 @@ func (f *fake) Job(ctx context.Context, id string) (job.Job, error) {
 	return aJob("k7q2aaaaaaaaa", job.Done), nil
 }
 
-func (f *fake) List(ctx context.Context) ([]Summary, error) {
+func (f *fake) List(ctx context.Context) (JobList, error) {
 	f.saw("list")
 	if f.list != nil {
 		return f.list(ctx)
 	}
-	return []Summary{{ID: "k7q2aaaaaaaaa", Name: "count", State: job.Running, Submitted: when, Submitter: "12D3KooWSubmitter", Attempt: 1}}, nil
+	return JobList{
+		Jobs:   []Summary{{ID: "k7q2aaaaaaaaa", Name: "count", State: job.Running, Submitted: when, Submitter: "12D3KooWSubmitter", Attempt: 1}},
+		Silent: []job.PeerID{"12D3KooWSilent"},
+	}, nil
 }
 
 func (f *fake) Watch(ctx context.Context, id string, see func(job.Job) error) error {

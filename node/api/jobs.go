@@ -41,12 +41,12 @@ func jobRoutes(r *routes, b Jobs) {
 	route(r, huma.Operation{
 		OperationID: "list-jobs", Method: http.MethodGet, Path: "/v1/jobs",
 		Summary: "The jobs",
-	}, func(ctx context.Context, _ *nothing) (*reply[[]Summary], error) {
-		jobs, err := b.List(ctx)
+	}, func(ctx context.Context, _ *nothing) (*reply[JobList], error) {
+		l, err := b.List(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &reply[[]Summary]{list(jobs)}, nil
+		return &reply[JobList]{JobList{Jobs: list(l.Jobs), Silent: list(l.Silent)}}, nil
 	})
 	route(r, huma.Operation{
 		OperationID: "describe-job", Method: http.MethodGet, Path: "/v1/jobs/{id}",

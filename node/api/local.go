@@ -7,11 +7,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
+
+	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
 const (
 	retryReady = time.Second // what a caller of /readyz is told to wait
 	defaultTTL = time.Hour   // of a token
+	maxTTL     = 30 * 24 * time.Hour
 )
 
 // Local answers everything that a node can be asked. Whoever can call it is
@@ -120,6 +123,9 @@ func ownerRoutes(r *routes, b Swarm) {
 		ttl := time.Duration(in.Body.TTL)
 		if ttl == 0 {
 			ttl = defaultTTL
+		}
+		if ttl > maxTTL {
+			return nil, Errorf(CodeInvalid, "a token is good for %v at most, and %v is more: a token that leaks lets in everybody until it expires", job.Duration(maxTTL), in.Body.TTL)
 		}
 		t, err := b.Token(ctx, ttl)
 		if err != nil {

@@ -27,10 +27,10 @@ func TestClientAndHandlersAgree(t *testing.T) {
 	receipt, err := c.Submit(ctx, sub)
 	want(t, receipt, Receipt{ID: job.NewID("abcde", nonce), Copies: 1}, err)
 
-	jobs, err := c.List(ctx)
+	l, err := c.List(ctx)
 	wantNo(t, err)
-	if len(jobs) != 1 || jobs[0].State != job.Running || !jobs[0].Submitted.Equal(when) {
-		t.Errorf("List: got %+v", jobs)
+	if len(l.Jobs) != 1 || l.Jobs[0].State != job.Running || !l.Jobs[0].Submitted.Equal(when) || !slices.Equal(l.Silent, []job.PeerID{"12D3KooWSilent"}) {
+		t.Errorf("List: got %+v", l)
 	}
 	j, err := c.Job(ctx, "k7q2")
 	wantNo(t, err)
@@ -87,10 +87,10 @@ func TestClientAndHandlersAgree(t *testing.T) {
 }
 
 func TestListsAreNeverNull(t *testing.T) {
-	_, srv := localServer(t, &fake{list: func(context.Context) ([]Summary, error) { return nil, nil }})
-	for _, path := range []string{"/v1/jobs", "/v1/pins"} {
-		if got := strings.TrimSpace(string(get(t, srv.URL+path).body)); got != "[]" {
-			t.Errorf("GET %s: got %s, want []", path, got)
+	_, srv := localServer(t, &fake{list: func(context.Context) (JobList, error) { return JobList{}, nil }})
+	for path, want := range map[string]string{"/v1/jobs": `{"jobs":[],"silent":[]}`, "/v1/pins": "[]"} {
+		if got := strings.TrimSpace(string(get(t, srv.URL+path).body)); got != want {
+			t.Errorf("GET %s: got %s, want %s", path, got, want)
 		}
 	}
 }

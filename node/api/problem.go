@@ -137,7 +137,7 @@ func readProblem(body []byte) *Error {
 	if _, known := codes[p.Code]; !known {
 		return nil
 	}
-	e := &Error{Code: p.Code, Message: printable(p.Detail)}
+	e := &Error{Code: p.Code, Message: printable(p.Detail), answered: true}
 	for _, f := range p.Errors[:min(len(p.Errors), maxFaults)] {
 		e.Faults = append(e.Faults, Fault{Where: printable(f.Where), What: printable(f.What)})
 	}

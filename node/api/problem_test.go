@@ -64,6 +64,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		{"wrong format", "GET", "/v1/ipfs/bafy?format=zip", "", "", 422, CodeInvalid, "query.format"},
 		{"wrong ID", "GET", "/v1/jobs/k7q2%20", "", "", 422, CodeInvalid, "letters and digits"},
 		{"unpin what is not", "DELETE", "/v1/pins/bafynone", "", "", 404, CodeNotFound, "bafynone"},
+		{"token for ever", "POST", "/v1/tokens", js, `{"ttl":"721h"}`, 422, CodeInvalid, "720h at most"},
 		{"bad duration", "POST", "/v1/tokens", js, `{"ttl":"soon"}`, 422, CodeInvalid, "span of time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -72,15 +72,20 @@ func stream[I, O any](r *routes, op huma.Operation, handle func(context.Context,
 	huma.Register(r.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
-			return nil, r.problem(err)
+			return nil, r.problem(ctx, err)
 		}
 		return out, nil
 	})
 }
 
-// problem is what a caller is told of err.
-func (r *routes) problem(err error) *problem {
+// problem is what a caller is told of err. Of what a node did not come to
+// because it stops, nothing is told: the connection breaks, and the caller knows
+// that this node went away, and not what it was asked about.
+func (r *routes) problem(ctx context.Context, err error) *problem {
 	e := asError(err)
+	if stopping(ctx) && newProblem(e).Status >= http.StatusInternalServerError {
+		panic(http.ErrAbortHandler)
+	}
 	if r.hide && e.Code == CodeInternal {
 		r.log.Error("could not answer a request", zap.Error(err))
 		e.Message = "the node failed to do this; its log says why"
@@ -90,10 +95,10 @@ func (r *routes) problem(err error) *problem {
 
 // serveOpenAPI adds the description of everything that was added before it.
 func (r *routes) serveOpenAPI() {
-	r.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	r.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, req *http.Request) {
 		doc, err := r.openAPI()
 		if err != nil {
-			writeProblem(w, r.problem(err))
+			writeProblem(w, r.problem(req.Context(), err))
 			return
 		}
 		w.Header().Set("Content-Type", "application/openapi+json")

@@ -16,14 +16,14 @@ import (
 // jobs, and a reader may rest.
 const (
 	headerTime = 10 * time.Second // for a request's header
-	idleTime   = 2 * time.Minute  // between two requests
+	idleTime   = 15 * time.Second // between two requests: strangers hold connections too
 	stopTime   = 2 * time.Second  // for answers under way when the node stops
 	maxHeader  = 32 << 10         // bytes of a request's header
 )
 
 // Serve answers on l with h until ctx ends or l fails, and then closes l. The
-// requests' contexts end with ctx, which ends streams; answers under way get
-// two seconds. When it returns, no handler is running. Its error is nil when
+// requests' contexts end with ctx, which ends streams, as broken ones; answers
+// under way get two seconds. When it returns, no handler is running. Its error is nil when
 // ctx ended it.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
 	std, err := zap.NewStdLogAt(log, zap.DebugLevel)
@@ -39,7 +39,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          std, // what strangers send wrong is no event of ours
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return context.WithValue(ctx, servingKey{}, ctx) },
 	}
 	var closing sync.WaitGroup
 	closing.Go(func() {
@@ -58,6 +58,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 		return nil
 	}
 	return fmt.Errorf("serving the API at %s: %w", l.Addr(), err)
+}
+
+// servingKey is the key, in a request's context, of the one that the server ends
+// with.
+type servingKey struct{}
+
+// stopping reports whether the server of the request with ctx stops.
+func stopping(ctx context.Context) bool {
+	serving, ok := ctx.Value(servingKey{}).(context.Context)
+	return ok && serving.Err() != nil
 }
 
 // gate knows when no handler runs any more: each holds it for reading.

@@ -53,6 +53,12 @@ type Summary struct {
 	Reason    string     `json:"reason,omitempty"`
 }
 
+// JobList is the answer to who has which jobs.
+type JobList struct {
+	Jobs   []Summary    `json:"jobs"`
+	Silent []job.PeerID `json:"silent" doc:"Live peers that did not answer in time: their jobs are not in the list."`
+}
+
 // LogOptions says which output to send.
 type LogOptions struct {
 	Follow         bool
@@ -89,7 +95,7 @@ type Token struct {
 
 // TokenRequest asks for a Token.
 type TokenRequest struct {
-	TTL job.Duration `json:"ttl,omitempty" doc:"How long the token is good for, for example 1h, which is the default."`
+	TTL job.Duration `json:"ttl,omitempty" doc:"How long the token is good for, for example 1h, which is the default; 720h at most."`
 }
 
 // PinRequest asks for a Pin.

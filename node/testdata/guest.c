@@ -1,13 +1,14 @@
 // guest does what its arguments say, one after the other, so that the tests can
 // have a job do anything:
 //
-//	print TEXT · warn TEXT · sleep MILLISECONDS · list DIR · cat FILE · write FILE TEXT · exit CODE
+//	print TEXT · warn TEXT · sleep MILLISECONDS · list DIR · cat FILE · write FILE TEXT · oddlink DIR · exit CODE
 //
 // It is in C because that compiles in the node in milliseconds.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <wasi/api.h>
 
 static char **arg;
@@ -80,6 +81,13 @@ int main(int argc, char **argv) {
 		else if (strcmp(verb, "write") == 0) {
 			const char *path = next();
 			put(path, next());
+		} else if (strcmp(verb, "oddlink") == 0) { // its name is no UTF-8
+			char path[256];
+			snprintf(path, sizeof path, "%s/a\xff", next());
+			if (symlink("x", path) != 0) {
+				perror(path);
+				exit(1);
+			}
 		} else if (strcmp(verb, "exit") == 0)
 			exit(atoi(next()));
 		else {

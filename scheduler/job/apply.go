@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -74,7 +75,8 @@ func (j *Job) submit(e Event) error {
 	case e.Job == "" || e.Spec == nil:
 		return fmt.Errorf("job %q: %w: submitted without an ID or a spec", e.Job, ErrRefused)
 	}
-	*j = Job{ID: e.Job, Spec: *e.Spec, Submitter: e.Submitter, Submitted: e.At, Tasks: []Progress{{State: next[absent][Submitted]}}}
+	*j = Job{ID: e.Job, Spec: *e.Spec, Submitter: e.Submitter, Submitted: e.At, Submission: e.Submission,
+		Tasks: []Progress{{State: next[absent][Submitted]}}}
 	j.remember(e)
 	return nil
 }
@@ -124,6 +126,9 @@ func (p *Progress) apply(e Event, to State) {
 		p.Executor, p.Started = "", time.Time{}
 		if e.Blame {
 			p.Lost++
+			if e.Failed {
+				p.Failures++
+			}
 			if !slices.Contains(p.Tried, e.Peer) {
 				p.Tried = append(slices.Clip(p.Tried), e.Peer)
 			}
@@ -149,9 +154,9 @@ func reason(e Event) string {
 	return ""
 }
 
-// remember adds e to the bounded history. The spec is left out: the Job has it.
+// remember adds e to the bounded history. What the Job itself has is left out.
 func (j *Job) remember(e Event) {
-	e.Spec = nil
+	e.Spec, e.Submission = nil, nil
 	if len(j.History) == historyFirst+historyLatest {
 		j.History = slices.Delete(j.History, historyFirst, historyFirst+1)
 	}
@@ -192,13 +197,19 @@ func (j *Job) Ended() time.Time {
 	return last
 }
 
+// Same reports whether the job was made by the submission with this digest. One
+// of a ledger that kept none was, for all that is known.
+func (j *Job) Same(submission []byte) bool {
+	return j.Submission == nil || bytes.Equal(j.Submission, submission)
+}
+
 // Current names the current attempt at a task. Its Attempt is 0 if there was none.
 func (j *Job) Current(task int) Attempt {
 	return Attempt{Job: j.ID, Task: task, Attempt: j.Tasks[task].Attempt}
 }
 
-// Clone is a copy that shares only what never changes: the spec's parts, and
-// results and offers of events.
+// Clone is a copy that shares only what never changes: the spec's parts, the
+// digest, and results and offers of events.
 func (j *Job) Clone() Job {
 	c := *j
 	c.Tasks = slices.Clone(j.Tasks)

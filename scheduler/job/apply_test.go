@@ -132,6 +132,38 @@ func TestLives(t *testing.T) {
 	}
 }
 
+// What counts against a task: each blamed attempt, each peer once, and apart from
+// that what peers themselves say they cannot do.
+func TestLostIsCounted(t *testing.T) {
+	var j Job
+	apply := func(e Event) {
+		if err := j.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	submitted := at(Submitted, 0, "")
+	submitted.Submission = []byte("digest")
+	apply(submitted)
+	for n, lost := range []struct {
+		peer          PeerID
+		blame, failed bool
+	}{{"p", false, false}, {"p", true, false}, {"q", true, true}, {"p", true, true}, {"r", false, true}} {
+		apply(at(AwardedTo, n+1, lost.peer))
+		e := at(Lost, n+1, lost.peer)
+		e.Blame, e.Failed = lost.blame, lost.failed
+		apply(e)
+	}
+	if p := j.Tasks[0]; p.Lost != 3 || p.Failures != 2 || !reflect.DeepEqual(p.Tried, []PeerID{"p", "q"}) {
+		t.Errorf("%+v", p)
+	}
+	if !j.Same([]byte("digest")) || j.Same([]byte("another")) || j.Same(nil) || !new(Job).Same([]byte("any")) {
+		t.Error("submissions are not told apart")
+	}
+	if j.History[0].Submission != nil {
+		t.Error("the history has the digest as well")
+	}
+}
+
 func TestOldAttemptIsRefused(t *testing.T) {
 	var j Job
 	for _, e := range []Event{at(Submitted, 0, ""), at(AwardedTo, 1, "p"), at(Lost, 1, "p"), at(AwardedTo, 2, "q")} {

@@ -32,13 +32,14 @@ type LedgerID string
 
 // ID names a job: the ID of the ledger that holds it, then jobChars characters
 // that follow from the submission's nonce, so that a repeated submit finds the
-// job that it already made.
+// job that it already made. With 60 bits, a ledger of a million jobs has two of
+// one ID with a chance of one in two million; see Event.Submission.
 type ID string
 
 // Lengths of the two parts of an ID, in characters of five bits each.
 const (
 	LedgerChars = 5
-	jobChars    = 8
+	jobChars    = 12
 )
 
 var alphabet = base32.NewEncoding("abcdefghijkmnopqrstuvwxyz2345678").WithPadding(base32.NoPadding)

@@ -58,7 +58,7 @@ const (
 	Submitted   Kind = iota + 1 // the job exists: Spec, Submitter
 	AwardedTo                   // Task's Attempt goes to Peer: Offers, Peers
 	Started                     // Peer runs it
-	Lost                        // the attempt came to nothing: Reason; Blame if it counts as a failure of the infrastructure
+	Lost                        // the attempt came to nothing: Reason; Blame if its peer may not be asked again lightly; Failed if that peer itself says that it cannot
 	Finished                    // the attempt ended: Result
 	GaveUp                      // no further attempt will be made: Reason
 	CancelledBy                 // a person ended the job: Reason
@@ -99,6 +99,10 @@ type Event struct {
 	Reason    string    `json:"reason,omitempty" cbor:"10,keyasint,omitempty"`
 	Blame     bool      `json:"blame,omitempty" cbor:"11,keyasint,omitempty"`
 	Result    *Result   `json:"result,omitempty" cbor:"12,keyasint,omitempty"`
+	Failed    bool      `json:"failed,omitempty" cbor:"13,keyasint,omitempty"`
+	// Submission is a digest of the nonce and the spec, which tells a repeated
+	// submission from another one whose ID is the same.
+	Submission []byte `json:"-" cbor:"14,keyasint,omitempty"`
 }
 
 // Job is what a ledger knows of a job: the sum of its events. Tasks has one
@@ -111,6 +115,8 @@ type Job struct {
 	Tasks     []Progress `json:"tasks"`
 	Reason    string     `json:"reason,omitempty"` // why it failed or was cancelled, or why it waits
 	History   []Event    `json:"history"`          // bounded: the first and the latest
+
+	Submission []byte `json:"-"` // see Event
 }
 
 // Progress is where one task stands.
@@ -118,8 +124,9 @@ type Progress struct {
 	State    State     `json:"state"`
 	Attempt  int       `json:"attempt"`            // the current one; 0 before the first award
 	Executor PeerID    `json:"executor,omitempty"` // of the current attempt
-	Lost     int       `json:"lost,omitempty"`     // attempts that infrastructure failures ended
-	Tried    []PeerID  `json:"tried,omitempty"`    // the peers of those
+	Lost     int       `json:"lost,omitempty"`     // attempts whose peer was blamed for their end
+	Failures int       `json:"failures,omitempty"` // those of them whose peer itself said that it could not
+	Tried    []PeerID  `json:"tried,omitempty"`    // the peers that were blamed
 	Started  time.Time `json:"started,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Result   *Result   `json:"result,omitempty"`

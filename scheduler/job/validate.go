@@ -14,10 +14,10 @@ import (
 )
 
 // Bounds on a spec. They are far beyond what jobs need and keep one submission
-// from costing a node much.
+// from costing a node much. What they let through, messages between peers hold.
 const (
 	maxMounts  = 100                              // inputs and outputs, each
-	maxWords   = 10_000                           // arguments and variables, each
+	maxWords   = 4096                             // arguments and variables, each
 	maxText    = 4096                             // bytes of a path, a reference or a selector
 	maxCPU     = CPU(4096 * 1000)                 // 4096 processors
 	minMemory  = Bytes(1 << 20)                   // 1 MiB

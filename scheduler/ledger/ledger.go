@@ -41,8 +41,12 @@ var (
 // maxGroup is how many appends one transaction takes at most.
 const maxGroup = 1024
 
-// ErrClosed is returned by Run when Close ended it.
-var ErrClosed = errors.New("the ledger is closed")
+// Errors that end Run. ErrEvent is a fault of the program, and not of the disk,
+// on which nothing of the event is.
+var (
+	ErrClosed = errors.New("the ledger is closed") // Close was called
+	ErrEvent  = errors.New("an event that could not be read again was not written; this is a fault of the program, please report it")
+)
 
 // Ledger is an open file of events. Append and Committed may be used from any
 // goroutine; Run writes, from one.
@@ -216,8 +220,29 @@ func (l *Ledger) Committed() <-chan []job.Event { return l.committed }
 
 var (
 	encoding = must(encOptions().EncMode())
-	decoding = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden}.DecMode())
+	decoding = must(decOptions(cbor.UTF8DecodeInvalid).DecMode())
+	strict   = must(decOptions(cbor.UTF8RejectInvalid).DecMode())
 )
+
+// decOptions are for reading, which takes text that is no UTF-8, since early
+// versions wrote some, and for the check before writing, which does not.
+func decOptions(text cbor.UTF8Mode) cbor.DecOptions {
+	return cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, UTF8: text}
+}
+
+// encode is the form of an event on the disk. It reads it back: what Replay would
+// refuse at the next start must not be written, however it came about.
+func encode(ev job.Event) ([]byte, error) {
+	v, err := encoding.Marshal(ev)
+	if err == nil {
+		var back job.Event
+		err = strict.Unmarshal(v, &back)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s of job %q: %w", ErrEvent, ev.Kind, ev.Job, err)
+	}
+	return v, nil
+}
 
 func encOptions() cbor.EncOptions {
 	o := cbor.CoreDetEncOptions()

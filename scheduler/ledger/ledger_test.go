@@ -338,3 +338,76 @@ func BenchmarkAppend(b *testing.B) {
 	<-done
 	l.Close()
 }
+
+// What could not be read at the next start is refused before anything of its
+// transaction is on the disk, with an error that names it.
+func TestUnreadableEvent(t *testing.T) {
+	bad := event(2)
+	bad.Reason = "\xff"
+	long := event(3)
+	long.Spec.Task.Args = make([]string, 200_000) // more than the decoder takes
+	for name, ev := range map[string]job.Event{"no UTF-8": bad, "endless list": long} {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		l := open(t, path)
+		l.Append(event(1))
+		l.Append(ev)
+		err := l.Run(context.Background())
+		if !errors.Is(err, ErrEvent) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), string(ev.Job)) || strings.Contains(err.Error(), "disk") {
+			t.Errorf("%s: Run ended with: %v", name, err)
+		}
+		if group, more := <-l.Committed(); more {
+			t.Errorf("%s: %d events were called durable", name, len(group))
+		}
+		l.Close()
+		again := open(t, path)
+		if got := replayed(t, again); len(got) != 0 {
+			t.Errorf("%s: %d events are on the disk", name, len(got))
+		}
+		again.Close()
+	}
+}
+
+// A ledger into which an early version wrote bytes that are no text is read, and
+// goes on.
+func TestOldInvalidText(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	defer l.Close()
+	bad := event(1)
+	bad.Reason = "cut inside a char\xc3…"
+	v, err := encoding.Marshal(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketEvents).Put([]byte{0, 0, 0, 0, 0, 0, 0, 1}, v)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := replayed(t, l); len(got) != 1 || !reflect.DeepEqual(got[0], bad) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Many at a time: what an event costs besides the fsync.
+func BenchmarkAppendGroup(b *testing.B) {
+	l, err := Open(filepath.Join(b.TempDir(), "ledger.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	for b.Loop() {
+		for n := range 1000 {
+			l.Append(event(n))
+		}
+		for n := 0; n < 1000; {
+			n += len(<-l.Committed())
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(1000*b.N), "ns/event")
+	cancel()
+	<-done
+	l.Close()
+}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -40,6 +41,9 @@ func (l *Ledger) flush(ctx context.Context, tell bool) error {
 			return err
 		}
 		if err := l.write(events); err != nil {
+			if errors.Is(err, ErrEvent) {
+				return l.stop(fmt.Errorf("writing the ledger %s: %w", l.path, err))
+			}
 			// After a failed fsync nobody knows what is on the disk; only a
 			// restart, which reads it again, can tell.
 			return l.stop(fmt.Errorf("writing the ledger %s: %w; see to it that the disk has room and is healthy, then start the node again", l.path, err))
@@ -80,9 +84,9 @@ func (l *Ledger) write(events []job.Event) error {
 		b := tx.Bucket(bucketEvents)
 		b.FillPercent = 1 // keys only grow: full pages stay full
 		for _, ev := range events {
-			v, err := encoding.Marshal(ev)
+			v, err := encode(ev)
 			if err != nil {
-				return fmt.Errorf("encoding an event of job %s: %w", ev.Job, err)
+				return err
 			}
 			at++
 			if err := b.Put(binary.BigEndian.AppendUint64(nil, at), v); err != nil {

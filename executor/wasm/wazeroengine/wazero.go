@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -30,7 +31,7 @@ func (Engine) Name() string { return "wazero " + Version }
 
 // Compile leaves the compiled code in c.Dir, in wazero's own layout.
 func (Engine) Compile(c child.Code) error {
-	ctx := context.Background()
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
 	r, _, err := load(ctx, c)
 	if err != nil {
 		return err

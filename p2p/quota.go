@@ -1,0 +1,48 @@
+package p2p
+
+import (
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+)
+
+// quotas bound how often each peer may have something done.
+type quotas struct {
+	rate  rate.Limit // a second
+	burst int
+
+	mu    sync.Mutex
+	peers map[peer.ID]*rate.Limiter
+}
+
+func newQuotas(perSecond rate.Limit, burst int) *quotas {
+	return &quotas{rate: perSecond, burst: burst, peers: make(map[peer.ID]*rate.Limiter)}
+}
+
+// allow takes one from a peer's quota, if it has any left.
+func (q *quotas) allow(id peer.ID, now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.peers[id]
+	if l == nil {
+		if len(q.peers) >= maxPeers && !q.forget(now) {
+			return false
+		}
+		l = rate.NewLimiter(q.rate, q.burst)
+		q.peers[id] = l
+	}
+	return l.AllowN(now, 1)
+}
+
+// forget drops the peers that have all of their quota, so that nothing is lost by
+// it, and reports whether there is room then.
+func (q *quotas) forget(now time.Time) bool {
+	for id, l := range q.peers {
+		if l.TokensAt(now) >= float64(q.burst) {
+			delete(q.peers, id)
+		}
+	}
+	return len(q.peers) < maxPeers
+}
