@@ -268,7 +268,7 @@ func TestReturnWhileTheNamedMemberIsDown(t *testing.T) {
 		t.Fatal(err) // so that only the address can help
 	}
 	b = start(t, Config{Home: b.home, Join: a.offer.API, Labels: map[string]string{"site": "barn"}})
-	a = start(t, Config{Home: a.home, API: a.offer.API, Labels: map[string]string{"site": "attic"}})
+	start(t, Config{Home: a.home, API: a.offer.API, Labels: map[string]string{"site": "attic"}})
 	b.waitPeers(2)
 }
 
