@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/shoal-mesh/shoal/node/api"
@@ -62,7 +63,7 @@ func standing(j job.Job) string {
 	for _, t := range j.Tasks {
 		switch {
 		case t.State == job.Running && t.Attempt > 1:
-			return fmt.Sprintf("running on peer %s, attempt %d", t.Executor.Short(), t.Attempt)
+			return fmt.Sprintf("running on peer %s, attempt %d%s", t.Executor.Short(), t.Attempt, lost(j))
 		case t.State == job.Running:
 			return fmt.Sprintf("running on peer %s", t.Executor.Short())
 		case t.State == job.Awarded:
@@ -71,6 +72,16 @@ func standing(j job.Job) string {
 	}
 	if j.Reason != "" {
 		return j.State().String() + ": " + j.Reason
+	}
+	return ""
+}
+
+// lost is what became of the attempt before the current one.
+func lost(j job.Job) string {
+	for _, ev := range slices.Backward(j.History) {
+		if ev.Kind == job.Lost {
+			return fmt.Sprintf("; attempt %d on peer %s was lost: %s", ev.Attempt.Attempt, ev.Peer.Short(), ev.Reason)
+		}
 	}
 	return ""
 }

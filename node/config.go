@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/multiformats/go-multiaddr"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -37,6 +38,10 @@ type Config struct {
 	Labels map[string]string // beside the automatic ones
 	Listen []string          // libp2p listen multiaddrs; default: TCP 1235 everywhere, or on loopback when alone
 	API    string            // host:port of the HTTP API; default 1234 everywhere, or on loopback when alone
+
+	// Patience is how long a fetch goes on without a single block coming in
+	// before the data counts as missing. Default 30 s.
+	Patience time.Duration
 
 	MaxCPU    job.CPU   // what jobs may use together; default: every processor
 	MaxMemory job.Bytes // default: half of the machine's memory

@@ -126,7 +126,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	}
 	defer func() { err = errors.Join(err, mesh.Close()) }()
 
-	store, err := storage.Open(ctx, storage.Config{Dir: h.path("ipfs"), Host: mesh.Host(), Routing: mesh.Routing()}, n.log.Named("storage"))
+	store, err := storage.Open(ctx, storage.Config{Dir: h.path("ipfs"), Host: mesh.Host(), Routing: mesh.Routing(), Patience: cfg.Patience}, n.log.Named("storage"))
 	if err != nil {
 		return err
 	}

@@ -314,6 +314,21 @@ func TestJobsOfAPeerThatIsAway(t *testing.T) {
 	}
 }
 
+func TestDataThatNobodyHas(t *testing.T) {
+	t.Parallel()
+	const unknown = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+	a := start(t, Config{Patience: 100 * time.Millisecond})
+	if err := a.Cat(t.Context(), unknown, io.Discard); api.CodeOf(err) != api.CodeNoSuchCID || !strings.Contains(err.Error(), unknown) {
+		t.Errorf("cat: %v", err)
+	}
+	s := a.job("print", "x")
+	s.Spec.Inputs = []job.Input{{From: "ipfs://" + unknown, At: "/inputs/x"}}
+	j := a.wait(a.submit(s))
+	if j.State() != job.Failed || !strings.Contains(j.Reason, unknown) || !strings.Contains(j.Reason, "/inputs/x") {
+		t.Errorf("%s, %q", j.State(), j.Reason)
+	}
+}
+
 func TestEntryIsRefused(t *testing.T) {
 	t.Parallel()
 	a := start(t, Config{Private: true, Initial: true})

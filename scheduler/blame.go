@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,18 +66,24 @@ func spent(t job.Progress) bool { return len(t.Tried) >= maxBlamed || t.Failures
 // nth blamed attempt: 1 s at first, about four minutes at most.
 func retryAfter(n int) time.Duration { return time.Second << min(n, 9) / 2 }
 
-// epitaph says which peers a task was lost at, and why.
+// epitaph says why a task was lost, and at which peers; what was said again and
+// again is said once.
 func epitaph(j *job.Job, task int) string {
-	var at []string
+	var reasons []string // in the order of their first time
+	at := map[string][]string{}
 	for _, ev := range j.History {
-		if ev.Kind == job.Lost && ev.Blame && ev.Task == task {
-			at = append(at, fmt.Sprintf("%s (%s)", ev.Peer.Short(), ev.Reason))
+		if ev.Kind != job.Lost || !ev.Blame || ev.Task != task {
+			continue
+		}
+		if at[ev.Reason] == nil {
+			reasons = append(reasons, ev.Reason)
+		}
+		if peer := ev.Peer.Short(); !slices.Contains(at[ev.Reason], peer) {
+			at[ev.Reason] = append(at[ev.Reason], peer)
 		}
 	}
-	t := j.Tasks[task]
-	peers := "peers"
-	if len(t.Tried) == 1 {
-		peers = "peer"
+	for i, why := range reasons {
+		reasons[i] = fmt.Sprintf("%s (at %s)", why, strings.Join(at[why], ", "))
 	}
-	return clean(fmt.Sprintf("given up after %d attempts were lost at %d %s: %s", t.Lost, len(t.Tried), peers, strings.Join(at, ", ")))
+	return clean(fmt.Sprintf("given up after %d lost attempts: %s", j.Tasks[task].Lost, strings.Join(reasons, "; ")))
 }

@@ -98,7 +98,7 @@ func TestParseFaults(t *testing.T) {
 		{"nothing of it", minimal + "resources: {cpu: 0}\n", `resources.cpu: must be more than 0 at job.yaml:2:18; leave the field out for its default`},
 		{"negative", minimal + "resources: {cpu: -1}\n", `resources.cpu: "-1" is negative at job.yaml:2:18; write processors as 500m, 2 or 1.5`},
 		{"too long", minimal + "timeout: 2000h\n", `timeout: 2000h is not between 100ms and 720h at job.yaml:2:10`},
-		{"too little", minimal + "resources: {memory: 64KiB}\n", `resources.memory: 64KiB is not between 1MiB and 16TiB at job.yaml:2:21`},
+		{"too little", minimal + "resources: {memory: 64KiB}\n", `resources.memory: 64KiB is not between 1MiB and 4GiB at job.yaml:2:21`},
 		{"no task", "name: a\n", `task: wasm is missing at job.yaml:1:1; say what to run, for example wasm: {module: ./main.wasm}`},
 		{"no module", "task:\n  wasm: {}\n", `task.wasm: module is missing at job.yaml:2:9; give a path or ipfs://CID`},
 		{"bad name", minimal + "name: a b\n", `name: "a b" is no name at job.yaml:2:7; ` + nameRule},

@@ -21,7 +21,7 @@ const (
 	maxText    = 4096                             // bytes of a path, a reference or a selector
 	maxCPU     = CPU(4096 * 1000)                 // 4096 processors
 	minMemory  = Bytes(1 << 20)                   // 1 MiB
-	maxMemory  = Bytes(16 << 40)                  // 16 TiB
+	maxMemory  = Bytes(4 << 30)                   // all that a WebAssembly program can address
 	maxTimeout = Duration(30 * 24 * time.Hour)    // 30 days
 	minTimeout = Duration(100 * time.Millisecond) // less cannot start a program
 )
