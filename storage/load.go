@@ -90,7 +90,17 @@ type loader struct {
 	mu      sync.Mutex
 	waiting map[cid.Cid]int // blocks asked for, and by how many
 	got     int
+	round   context.Context // of asking; ends when it is time to ask again
+	next    context.CancelFunc
+	pause   time.Duration // without a block, until the next round
+	stall   *time.Timer
 }
+
+// askAgain is the part of patience after which peers that sent nothing are asked
+// once more; then twice that, and so on. A request can be lost when it is sent
+// just as a connection comes or goes, and Bitswap says it again by itself only
+// after 30 s.
+const askAgain = 6
 
 // emptyFile is the block of a file without content. It is made where it is
 // needed: Bitswap takes a block of no bytes for one that the peer does not have.
@@ -109,12 +119,48 @@ func (s *Store) newLoader(ctx context.Context, r Ref, held *hold) *loader {
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.get = merkledag.NewSession(l.ctx, s.kubo.dag)
 	l.timer = time.AfterFunc(s.patience, func() { l.cancel(errPatience) })
+	l.round, l.next = context.WithCancel(l.ctx)
+	l.pause = s.patience / askAgain
+	l.mu.Lock() // against a timer that is due before it is known here
+	defer l.mu.Unlock()
+	l.stall = time.AfterFunc(l.pause, l.nextRound)
 	return l
 }
 
+// nextRound has every block that is waited for asked for again.
+func (l *loader) nextRound() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next()
+	if l.ctx.Err() != nil {
+		return
+	}
+	l.round, l.next = context.WithCancel(l.ctx)
+	l.pause *= 2
+	l.stall.Reset(l.pause)
+}
+
+// ask asks for a block, in as many rounds as it takes.
+func (l *loader) ask(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+	for {
+		l.mu.Lock()
+		round := l.round
+		l.mu.Unlock()
+		asking, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(round, cancel)
+		nd, err := l.get.Get(asking, c)
+		stop()
+		cancel()
+		if err == nil || ctx.Err() != nil || round.Err() == nil {
+			return nd, err
+		}
+	}
+}
+
 func (l *loader) stop() {
-	l.timer.Stop()
 	l.cancel(nil)
+	l.timer.Stop()
+	l.stall.Stop()
 }
 
 // Get gets one block from this disk or from peers.
@@ -126,7 +172,7 @@ func (l *loader) Get(ctx context.Context, c cid.Cid) (ipld.Node, error) {
 	l.mu.Lock()
 	l.waiting[c]++
 	l.mu.Unlock()
-	nd, err := l.get.Get(ctx, c)
+	nd, err := l.ask(ctx, c)
 	if err != nil {
 		return nil, err // c stays among those waited for, for explain
 	}
@@ -135,6 +181,8 @@ func (l *loader) Get(ctx context.Context, c cid.Cid) (ipld.Node, error) {
 		delete(l.waiting, c)
 	}
 	l.got++
+	l.pause = l.store.patience / askAgain
+	l.stall.Reset(l.pause)
 	l.mu.Unlock()
 	l.timer.Reset(l.store.patience)
 	return nd, nil
