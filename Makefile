@@ -40,7 +40,7 @@ examples: $(GUESTS) ## Build the WebAssembly programs in examples/
 demo: deps bin/node $(GUESTS) ## Found a swarm of three nodes here, run two jobs in it, clean up
 	@scripts/demo.sh
 
-test: deps bin/node $(GUESTS) ## Run every test: what CI runs
+test: deps bin/node $(GUESTS) lint ## Lint, and run every test: what CI runs, besides the demo
 	SHOAL_NODE_BINARY=$(CURDIR)/bin/node $(GO) test -race -shuffle=on ./...
 
 lint: ## Check format, vet and staticcheck

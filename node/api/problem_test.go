@@ -90,7 +90,7 @@ func TestFaultsArrive(t *testing.T) {
 func TestStrangersDoNotSeeInternalErrors(t *testing.T) {
 	core, logged := observer.New(zap.DebugLevel)
 	srv := httptest.NewServer(Public(&fake{join: func(context.Context, []byte) ([]byte, error) {
-		return nil, errors.New("open /root/.shoal/swarm.key: permission denied")
+		return nil, errors.New("open /home/ann/.shoal/swarm.key: permission denied")
 	}}, zap.New(core)))
 	defer srv.Close()
 	r := send(t, "POST", srv.URL+"/v1/join", typeOctets, strings.NewReader("x"))
