@@ -123,10 +123,10 @@ func (m *membership) ask(ctx context.Context, e entry, at string) error {
 	}
 	switch {
 	case !id.Private && (m.key != nil || e.private()):
-		return fmt.Errorf("%s says that it is in an open swarm, and this node is to be in a private one: check the address, "+
+		return api.Errorf(api.CodeInvalid, "%s says that it is in an open swarm, and this node is to be in a private one: check the address, "+
 			"or start without --private, --join and token, and with a --home of its own, to be in an open one", at)
 	case id.Private && m.key != nil && id.Swarm != m.key.Fingerprint():
-		return fmt.Errorf("%s is in swarm %s and home %s belongs to swarm %s: give this node another --home to join there", at, id.Swarm, e.home.dir, m.key.Fingerprint())
+		return api.Errorf(api.CodeInvalid, "%s is in swarm %s and home %s belongs to swarm %s: give this node another --home to join there", at, id.Swarm, e.home.dir, m.key.Fingerprint())
 	case id.Private && m.key == nil:
 		if err := m.admit(ctx, e, at, info.ID); err != nil {
 			return err

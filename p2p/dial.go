@@ -80,12 +80,12 @@ func (m *Mesh) explain(ctx context.Context, p peer.AddrInfo, err error) error {
 	for _, f := range failures(p, err) {
 		switch {
 		case hungUp(f.err):
-			return m.foreign(f.addr, why)
+			return m.foreign(p.ID, f.addr, why)
 		case errors.Is(f.err, syscall.ECONNREFUSED) || knock(ctx, f.addr) != nil:
 		case timedOut(f.err):
 			silent = true
 		default: // it has answered, but not what a peer says
-			return m.foreign(f.addr, why)
+			return m.foreign(p.ID, f.addr, why)
 		}
 	}
 	switch {
@@ -99,8 +99,12 @@ func (m *Mesh) explain(ctx context.Context, p peer.AddrInfo, err error) error {
 	return fmt.Errorf("%w: check the address, and whether that node is running", why)
 }
 
-// foreign is the error of an address that takes connections and ends them.
-func (m *Mesh) foreign(at multiaddr.Multiaddr, why error) error {
+// foreign is the error of an address that takes connections and ends them. So does
+// a peer that was met before, while its process ends.
+func (m *Mesh) foreign(id peer.ID, at multiaddr.Multiaddr, why error) error {
+	if m.metBefore(id) {
+		return fmt.Errorf("the peer at %s hung up (%w): it may be stopping or starting; look at that machine if this goes on", at, why)
+	}
 	if m.cfg.SwarmKey == nil {
 		return fmt.Errorf("%w: this node has none, and what listens at %s does not speak without (%w): join that swarm with a token, or check the address",
 			ErrSwarmKey, at, why)

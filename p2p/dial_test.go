@@ -83,7 +83,10 @@ func TestConnectErrors(t *testing.T) {
 func TestConnectBlamesTheKeyWithReason(t *testing.T) {
 	m := start(t, Config{SwarmKey: testKey(t)})
 	met := accepts(t, silence)
-	m.known.saw(Peer{ID: met.ID, Addrs: met.Addrs})
+	dying := accepts(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() })
+	for _, p := range []peer.AddrInfo{met, dying} {
+		m.known.saw(Peer{ID: p.ID, Addrs: p.Addrs})
+	}
 	for name, c := range map[string]struct {
 		to     peer.AddrInfo
 		within time.Duration // what the caller has; libp2p has five seconds for the handshake
@@ -95,6 +98,7 @@ func TestConnectBlamesTheKeyWithReason(t *testing.T) {
 		"resets":          {accepts(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() }), patience, ErrSwarmKey, true, "join that swarm with a token"},
 		"silent stranger": {accepts(t, silence), patience, ErrSilent, true, "join its swarm with a token, or see how that machine is doing"},
 		"in a short time": {accepts(t, silence), 100 * time.Millisecond, ErrSilent, true, "join its swarm with a token, or see how that machine is doing"},
+		"dying member":    {dying, patience, nil, false, "look at that machine if this goes on"},
 		"silent member":   {met, 100 * time.Millisecond, ErrSilent, false, "see how that machine is doing"},
 	} {
 		t.Run(name, func(t *testing.T) {
