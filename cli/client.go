@@ -54,3 +54,22 @@ func (p *program) command(words ...string) string {
 	}
 	return line
 }
+
+// asking is the action of a command that takes n arguments, asks the node, and
+// prints its answer in the format of -o. What was typed is checked first.
+func (p *program) asking(n int, f func(c *cli.Context, as string, client *api.Client) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := need(c, n, n); err != nil {
+			return err
+		}
+		as, err := format(c)
+		if err != nil {
+			return err
+		}
+		client, err := p.client(c)
+		if err != nil {
+			return err
+		}
+		return f(c, as, client)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
@@ -18,18 +19,7 @@ func (p *program) describe() *cli.Command {
 		ArgsUsage:   "JOB",
 		Description: p.examples("Where it runs and why there, what it reads and wrote, what it used, and what happened to it. The first letters of an ID are enough.", `node describe "$(node submit examples/wordcount/job.yaml --wait)"`),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 1, 1); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
-			client, err := p.client(c)
-			if err != nil {
-				return err
-			}
+		Action: p.asking(1, func(c *cli.Context, as string, client *api.Client) error {
 			j, err := client.Job(c.Context, c.Args().First())
 			if err != nil {
 				return err
@@ -38,7 +28,7 @@ func (p *program) describe() *cli.Command {
 				return p.data(as, j)
 			}
 			return describeJob(p.out, j)
-		},
+		}),
 	}
 }
 

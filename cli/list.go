@@ -18,18 +18,7 @@ func (p *program) list() *cli.Command {
 		Usage:       "list the jobs of the swarm",
 		Description: p.examples("All jobs that any live peer knows of, whichever they were submitted to.", "node list", "node list -o json"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 0, 0); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
-			client, err := p.client(c)
-			if err != nil {
-				return err
-			}
+		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
 			l, err := client.List(c.Context)
 			if err != nil {
 				return err
@@ -43,7 +32,7 @@ func (p *program) list() *cli.Command {
 				}
 				listTable(w, wide, jobs)
 			})
-		},
+		}),
 	}
 }
 

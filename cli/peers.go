@@ -15,24 +15,13 @@ func (p *program) peers() *cli.Command {
 		Usage:       "list the live peers of the swarm",
 		Description: p.examples("With what each has free, as it last said itself. A star marks the local node.", "node peers", "node peers -o wide"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 0, 0); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
-			client, err := p.client(c)
-			if err != nil {
-				return err
-			}
+		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
 			peers, err := client.Peers(c.Context)
 			if err != nil {
 				return err
 			}
 			return p.show(as, peers, func(w io.Writer, wide bool) { peersTable(w, wide, peers) })
-		},
+		}),
 	}
 }
 

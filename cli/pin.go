@@ -4,20 +4,22 @@ import (
 	"io"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/shoal-mesh/shoal/node/api"
 )
 
 func (p *program) pin() *cli.Command {
 	return &cli.Command{
 		Name:        "pin",
 		Usage:       "say what the local node keeps",
-		Description: p.examples("What is pinned is kept; the rest may go when room is needed.", "node pin ls", `node pin rm "$(node add README.md)"`),
+		Description: p.examples("What is pinned is kept, and found by peers that look for it.", "node pin ls", `node pin rm "$(node add README.md)"`),
 		Subcommands: []*cli.Command{
 			{
 				Name:        "ls",
 				Usage:       "list what is pinned",
 				Description: p.examples("The roots that this node keeps.", "node pin ls", "node pin ls -o json"),
 				Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-				Action:      p.runPins,
+				Action:      p.asking(0, p.runPins),
 			},
 			{
 				Name:        "add",
@@ -31,7 +33,7 @@ func (p *program) pin() *cli.Command {
 				Name:        "rm",
 				Usage:       "keep content no longer",
 				ArgsUsage:   "CID...",
-				Description: p.examples("It stays until its room is needed.", `node pin rm "$(node add README.md)"`),
+				Description: p.examples("Nothing removes it from the disk yet.", `node pin rm "$(node add README.md)"`),
 				Flags:       []cli.Flag{p.homeFlag()},
 				Action:      func(c *cli.Context) error { return p.eachPin(c, false) },
 			},
@@ -39,18 +41,7 @@ func (p *program) pin() *cli.Command {
 	}
 }
 
-func (p *program) runPins(c *cli.Context) error {
-	if err := need(c, 0, 0); err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
-	client, err := p.client(c)
-	if err != nil {
-		return err
-	}
+func (p *program) runPins(c *cli.Context, as string, client *api.Client) error {
 	pins, err := client.Pins(c.Context)
 	if err != nil {
 		return err

@@ -15,24 +15,13 @@ func (p *program) status() *cli.Command {
 		Usage:       "say who the local node is",
 		Description: p.examples("Its peer ID, its swarm and the addresses at which it listens.", "node status", "node status -o json"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 0, 0); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
-			client, err := p.client(c)
-			if err != nil {
-				return err
-			}
+		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
 			id, err := client.ID(c.Context)
 			if err != nil {
 				return err
 			}
 			return p.show(as, id, func(w io.Writer, _ bool) { statusTable(w, id) })
-		},
+		}),
 	}
 }
 

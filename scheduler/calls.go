@@ -319,9 +319,3 @@ func (s *Scheduler) unwatch(id job.ID, w *watcher) {
 func (s *Scheduler) Bids(ctx context.Context) (map[job.PeerID]Bid, error) {
 	return inLoop(ctx, s, s.core.Bids)
 }
-
-// Held reports whether this node has the owner's attempt: it runs here, or its
-// report is not acknowledged yet.
-func (s *Scheduler) Held(ctx context.Context, owner job.PeerID, a job.Attempt) (bool, error) {
-	return inLoop(ctx, s, func() bool { return s.worker.Held(Charge{owner, a}) })
-}

@@ -330,7 +330,7 @@ func TestCancelRunning(t *testing.T) {
 	a, b := nodes["a"], nodes["b"]
 	id := a.submit(t, tiny("wait", "name=b"), "n")
 	attempt := <-b.runner.began
-	if held, err := b.Held(t.Context(), "a", attempt); err != nil || !held {
+	if held, err := inLoop(t.Context(), b.Scheduler, func() bool { return b.worker.Held(Charge{"a", attempt}) }); err != nil || !held {
 		t.Errorf("b holds %v: %v, %v", attempt, held, err)
 	}
 	j, err := a.Cancel(t.Context(), string(id), "enough")
@@ -524,7 +524,6 @@ func TestAbandonedCalls(t *testing.T) {
 	for name, call := range map[string]func(context.Context) error{
 		"List": func(ctx context.Context) error { _, err := s.List(ctx); return err },
 		"Bids": func(ctx context.Context) error { _, err := s.Bids(ctx); return err },
-		"Held": func(ctx context.Context) error { _, err := s.Held(ctx, "b", job.Attempt{}); return err },
 		"Job":  func(ctx context.Context) error { _, err := s.Job(ctx, "lllll"); return err },
 		"Watch": func(ctx context.Context) error {
 			return s.Watch(ctx, "lllll", func(job.Job) error { return nil })
