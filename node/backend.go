@@ -77,7 +77,7 @@ func (b *backend) Token(_ context.Context, ttl time.Duration) (api.Token, error)
 	if ttl <= 0 {
 		ttl = time.Hour
 	}
-	now := time.Now()
+	now := b.cfg.now()
 	token, err := b.key.NewToken(now, ttl)
 	if err != nil {
 		return api.Token{}, err
@@ -116,7 +116,7 @@ func (b *backend) Join(_ context.Context, msg []byte) ([]byte, error) {
 		return nil, api.Errorf(api.CodeInvalid, "this node is in no private swarm: there is no key to hand over")
 	}
 	self := peer.AddrInfo{ID: b.mesh.Host().ID(), Addrs: b.mesh.Host().Addrs()}
-	reply, joiner, err := p2p.Admit(*b.key, self, time.Now(), msg)
+	reply, joiner, err := p2p.Admit(*b.key, self, b.cfg.now(), msg)
 	if err != nil {
 		return nil, apiError(err)
 	}

@@ -45,6 +45,19 @@ type Config struct {
 
 	MaxCPU    job.CPU   // what jobs may use together; default: every processor
 	MaxMemory job.Bytes // default: half of the machine's memory
+
+	// Clock is the wall clock: what the expiry of tokens is held against, and what
+	// doctor compares with that of the peers. Nothing else in a node depends on its
+	// being right. Default time.Now. Called from any goroutine.
+	Clock func() time.Time
+}
+
+// now is the wall clock's time.
+func (c Config) now() time.Time {
+	if c.Clock != nil {
+		return c.Clock()
+	}
+	return time.Now()
 }
 
 // check refuses what cannot be meant, before anything is touched.

@@ -171,7 +171,7 @@ func (m *membership) admit(ctx context.Context, e entry, at string, member peer.
 	if err != nil {
 		return fmt.Errorf("derive the peer ID: %w", err)
 	}
-	msg, finish, err := p2p.Ask(e.token, self, time.Now())
+	msg, finish, err := p2p.Ask(e.token, self, e.now())
 	if err != nil {
 		return apiError(err)
 	}
