@@ -13,8 +13,8 @@ import (
 // flags, --, arguments. People write flags where they come to mind (`submit
 // job.yaml --follow`); the parser takes everything behind the first argument
 // for arguments. It also refuses unknown commands and flags, and names the
-// nearest that is known.
-func arrange(app *cli.App, args []string) ([]string, error) {
+// nearest that is known. given are the names of the flags in it.
+func arrange(app *cli.App, args []string) (line, given []string, err error) {
 	a := arrangement{path: []string{app.Name}, commands: app.Commands, flags: app.Flags}
 	for len(args) > 0 {
 		arg := args[0]
@@ -25,12 +25,12 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		case len(arg) > 1 && arg[0] == '-':
 			taken, err := a.flag(arg, args)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			args = args[taken:]
 		case len(a.commands) > 0:
 			if err := a.command(arg); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		default:
 			a.rest = append(a.rest, arg)
@@ -38,11 +38,11 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	switch {
 	case len(a.path) == 1, a.help:
-		return append(a.path, "--help"), nil
+		return append(a.path, "--help"), nil, nil
 	case len(a.commands) > 0:
-		return nil, usage("%s needs one of: %s", strings.Join(a.path, " "), strings.Join(names(a.commands), ", "))
+		return nil, nil, usage("%s needs one of: %s", strings.Join(a.path, " "), strings.Join(names(a.commands), ", "))
 	}
-	return slices.Concat(a.path, a.given, []string{"--"}, a.rest), nil
+	return slices.Concat(a.path, a.given, []string{"--"}, a.rest), a.names, nil
 }
 
 // arrangement is a command line as far as it was read.
@@ -51,6 +51,7 @@ type arrangement struct {
 	commands []*cli.Command // which may follow; none if path is a whole command
 	flags    []cli.Flag     // which path takes
 	given    []string       // flags that were given, with their values
+	names    []string       // of these flags
 	rest     []string       // arguments
 	help     bool
 }
@@ -85,14 +86,16 @@ func (a *arrangement) flag(arg string, next []string) (taken int, err error) {
 	if f == nil && !whole && !strings.HasPrefix(arg, "--") && len(name) > 1 {
 		// -ojson is -o json.
 		if f = a.find(name[:1]); f != nil && takesValue(f) {
-			a.given = append(a.given, "-"+name[:1], name[1:])
+			a.given, a.names = append(a.given, "-"+name[:1], name[1:]), append(a.names, f.Names()[0])
 			return 0, nil
 		}
 		f = nil
 	}
-	switch {
-	case f == nil:
+	if f == nil {
 		return 0, a.unknownFlag(arg, name)
+	}
+	a.names = append(a.names, f.Names()[0])
+	switch {
 	case whole || !takesValue(f):
 		a.given = append(a.given, arg)
 		return 0, nil

@@ -50,9 +50,10 @@ type program struct {
 	name     string // node or shoal, as it was called
 	in       io.Reader
 	out, err io.Writer
-	home     string // --home as it was given, for the commands that hints name
-	asks     bool   // the command asks the local node
-	met      bool   // that node answered before
+	home     string   // --home as it was given, for the commands that hints name
+	given    []string // names of the flags on the command line
+	asks     bool     // the command asks the local node
+	met      bool     // that node answered before
 	patience time.Duration
 }
 
@@ -72,7 +73,8 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return err
 	}
 	app := p.app()
-	line, err := arrange(app, args)
+	line, given, err := arrange(app, args)
+	p.given = given
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func (p *program) app() *cli.App {
 		Flags:                 []cli.Flag{p.homeFlag()},
 		Commands: []*cli.Command{
 			p.serve(), p.submit(), p.list(), p.describe(), p.logs(), p.wait(), p.cancel(), p.get(),
-			p.peers(), p.status(), p.token(), p.add(), p.cat(), p.pin(), p.schema(), p.version(),
+			p.peers(), p.status(), p.token(), p.add(), p.cat(), p.pin(), p.schema(), p.config(), p.version(),
 		},
 		Reader: p.in, Writer: p.out, ErrWriter: p.err,
 		ExitErrHandler: func(*cli.Context, error) {}, // Run says it and chooses the code

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits,
 			"fake":  fake,
 			"mkdev": mkdev,
+			"big":   big,
 		},
 	})
 }
@@ -78,6 +79,11 @@ func (s scriptTest) Fatal(args ...any) { s.ts.Fatalf("%s", fmt.Sprint(args...)) 
 // mkdev PATH makes a named pipe, which is what a user can make of devices.
 func mkdev(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(exec.Command("mkfifo", ts.MkAbs(args[0])).Run())
+}
+
+// big FILE writes a file that is larger than anything that is read whole.
+func big(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte("#\n"), 1<<20), 0o600))
 }
 
 // run runs a command line in this process.

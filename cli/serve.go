@@ -21,20 +21,27 @@ func (p *program) serve() *cli.Command {
 		Description: p.examples("Without flags it is a swarm of one on loopback, good for work on this machine. What it keeps is in its home. It stops on Ctrl-C.",
 			"node serve",
 			"node serve --private --initial --label site=attic"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "private", EnvVars: []string{"SHOAL_PRIVATE"}, Usage: "be in a swarm that needs a key", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "initial", EnvVars: []string{"SHOAL_INITIAL"}, Usage: "found a private swarm: make its key, unless the home has one", DisableDefaultText: true},
-			&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`"},
-			&cli.StringFlag{Name: "token", EnvVars: []string{"SHOAL_TOKEN"}, Usage: "the `TOKEN` that lets this machine in; better set SHOAL_TOKEN, which ps does not show"},
-			&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
-			&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
-			&cli.StringSliceFlag{Name: "listen", EnvVars: []string{"SHOAL_LISTEN"}, Usage: "listen for peers at `MULTIADDR`; may be given again", DefaultText: "TCP 1235 everywhere, or on loopback when alone"},
-			&cli.StringFlag{Name: "api", EnvVars: []string{"SHOAL_API"}, Usage: "listen for joining machines at `HOST:PORT`", DefaultText: "1234 everywhere, or on loopback when alone"},
-			&cli.GenericFlag{Name: "max-cpu", EnvVars: []string{"SHOAL_MAX_CPU"}, Value: new(cpuFlag), Usage: "`CPU` that jobs may use together, such as 2 or 500m", DefaultText: "all"},
-			&cli.GenericFlag{Name: "max-memory", EnvVars: []string{"SHOAL_MAX_MEMORY"}, Value: new(bytesFlag), Usage: "`MEMORY` that jobs may use together, such as 2GiB", DefaultText: "half of the machine's"},
-			p.homeFlag(),
-		},
+		Flags:  p.serveFlags(),
 		Action: p.runServe,
+	}
+}
+
+// serveFlags are the settings of a node, which its config file has by the same
+// names.
+func (p *program) serveFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "private", EnvVars: []string{"SHOAL_PRIVATE"}, Usage: "be in a swarm that needs a key", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "initial", EnvVars: []string{"SHOAL_INITIAL"}, Usage: "found a private swarm: make its key, unless the home has one", DisableDefaultText: true},
+		&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`"},
+		&cli.StringFlag{Name: "token", EnvVars: []string{"SHOAL_TOKEN"}, Usage: "the `TOKEN` that lets this machine in; better set SHOAL_TOKEN, which ps does not show"},
+		&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
+		&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
+		&cli.StringSliceFlag{Name: "listen", EnvVars: []string{"SHOAL_LISTEN"}, Usage: "listen for peers at `MULTIADDR`; may be given again", DefaultText: "TCP 1235 everywhere, or on loopback when alone"},
+		&cli.StringFlag{Name: "api", EnvVars: []string{"SHOAL_API"}, Usage: "listen for joining machines at `HOST:PORT`", DefaultText: "1234 everywhere, or on loopback when alone"},
+		&cli.GenericFlag{Name: "max-cpu", EnvVars: []string{"SHOAL_MAX_CPU"}, Value: new(cpuFlag), Usage: "`CPU` that jobs may use together, such as 2 or 500m", DefaultText: "all"},
+		&cli.GenericFlag{Name: "max-memory", EnvVars: []string{"SHOAL_MAX_MEMORY"}, Value: new(bytesFlag), Usage: "`MEMORY` that jobs may use together, such as 2GiB", DefaultText: "half of the machine's"},
+		&cli.StringFlag{Name: "config", EnvVars: []string{"SHOAL_CONFIG"}, Usage: "read settings from the YAML `FILE`, by the names of these flags", DefaultText: "config.yaml in the home, if it is there"},
+		p.homeFlag(),
 	}
 }
 
@@ -42,21 +49,25 @@ func (p *program) runServe(c *cli.Context) error {
 	if err := need(c, 0, 0); err != nil {
 		return err
 	}
-	cfg, err := p.config(c)
+	set, err := p.settle(c)
 	if err != nil {
 		return err
+	}
+	cfg, err := p.nodeConfig(c)
+	if err != nil {
+		return set.explain(err)
 	}
 	log := p.logger()
 	defer log.Sync()
 	n, err := node.New(cfg, log)
 	if err != nil {
-		return usage("%w", err)
+		return set.explain(usage("%w", err))
 	}
 	return n.Run(c.Context, func(o node.Offer) { p.banner(o, cfg.Initial || terminal(p.out)) })
 }
 
-// config is the node that the flags describe.
-func (p *program) config(c *cli.Context) (node.Config, error) {
+// nodeConfig is the node that the flags describe.
+func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 	home, err := p.homeOf(c)
 	if err != nil {
 		return node.Config{}, err
