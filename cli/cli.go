@@ -33,7 +33,8 @@ func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, args, os.Stdin, os.Stdout, os.Stderr)
+	p := &program{name: programName(args), in: os.Stdin, out: os.Stdout, err: os.Stderr, patience: patience, process: true}
+	return p.exit(p.run(ctx, args))
 }
 
 // Run runs one command line, whose first word is the name that the program was
@@ -41,8 +42,7 @@ func Main(args []string) int {
 // SHOAL_… and HOME from the process's environment.
 func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	p := &program{name: programName(args), in: in, out: out, err: errs, patience: patience}
-	err := p.run(ctx, args)
-	return p.exit(err)
+	return p.exit(p.run(ctx, args))
 }
 
 // program is one run of the command line.
@@ -55,6 +55,7 @@ type program struct {
 	asks     bool     // the command asks the local node
 	met      bool     // that node answered before
 	patience time.Duration
+	process  bool // this program is all that the process does
 }
 
 // programName is the name that printed commands use.

@@ -43,6 +43,9 @@ func (p *program) showConfig(c *cli.Context) error {
 	if _, err := p.nodeConfig(c); err != nil {
 		return set.explain(err)
 	}
+	if _, err := p.logging(c); err != nil {
+		return set.explain(err)
+	}
 	return p.show(as, set, func(w io.Writer, _ bool) {
 		row(w, "SETTING", "VALUE", "ORIGIN")
 		for _, s := range set {

@@ -1,13 +1,12 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
 	"github.com/shoal-mesh/shoal/node"
@@ -29,7 +28,7 @@ func (p *program) serve() *cli.Command {
 // serveFlags are the settings of a node, which its config file has by the same
 // names.
 func (p *program) serveFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.BoolFlag{Name: "private", EnvVars: []string{"SHOAL_PRIVATE"}, Usage: "be in a swarm that needs a key", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "initial", EnvVars: []string{"SHOAL_INITIAL"}, Usage: "found a private swarm: make its key, unless the home has one", DisableDefaultText: true},
 		&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`"},
@@ -42,7 +41,7 @@ func (p *program) serveFlags() []cli.Flag {
 		&cli.GenericFlag{Name: "max-memory", EnvVars: []string{"SHOAL_MAX_MEMORY"}, Value: new(bytesFlag), Usage: "`MEMORY` that jobs may use together, such as 2GiB", DefaultText: "half of the machine's"},
 		&cli.StringFlag{Name: "config", EnvVars: []string{"SHOAL_CONFIG"}, Usage: "read settings from the YAML `FILE`, by the names of these flags", DefaultText: "config.yaml in the home, if it is there"},
 		p.homeFlag(),
-	}
+	}, logFlags()...)
 }
 
 func (p *program) runServe(c *cli.Context) error {
@@ -57,12 +56,20 @@ func (p *program) runServe(c *cli.Context) error {
 	if err != nil {
 		return set.explain(err)
 	}
-	log := p.logger()
+	how, err := p.logging(c)
+	if err != nil {
+		return set.explain(err)
+	}
+	log, err := p.logger(how)
+	if err != nil {
+		return err
+	}
 	defer log.Sync()
 	n, err := node.New(cfg, log)
 	if err != nil {
 		return set.explain(usage("%w", err))
 	}
+	defer context.AfterFunc(c.Context, func() { log.Info("stopping") })()
 	return n.Run(c.Context, func(o node.Offer) { p.banner(o, cfg.Initial || terminal(p.out)) })
 }
 
@@ -89,19 +96,6 @@ func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 		cfg.Labels[key] = value
 	}
 	return cfg, nil
-}
-
-// logger writes for people on a terminal and for programs elsewhere.
-func (p *program) logger() *zap.Logger {
-	stamps := zap.NewProductionEncoderConfig()
-	stamps.EncodeTime = zapcore.ISO8601TimeEncoder
-	encoder := zapcore.NewJSONEncoder(stamps)
-	if terminal(p.err) {
-		people := zap.NewDevelopmentEncoderConfig()
-		people.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		encoder = zapcore.NewConsoleEncoder(people)
-	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(p.err)), zap.InfoLevel))
 }
 
 // terminal reports whether a person reads what w is given.

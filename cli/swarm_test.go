@@ -181,7 +181,7 @@ func theSwarm(ts *testscript.TestScript) *swarm { return ts.Value("swarm").(*swa
 func (s *swarm) command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 	c := exec.Command(s.bin, args...)
 	c.Dir = ts.MkAbs(".")
-	c.Env = []string{"SHOAL_HOME=" + ts.MkAbs(name), "SHOAL_TOKEN=" + ts.Getenv("SHOAL_TOKEN"), "HOME=" + ts.Getenv("HOME"), "PATH=" + os.Getenv("PATH")}
+	c.Env = []string{"SHOAL_HOME=" + ts.MkAbs(name), "SHOAL_TOKEN=" + ts.Getenv("SHOAL_TOKEN"), "GOLOG_LOG_LEVEL=" + ts.Getenv("GOLOG_LOG_LEVEL"), "HOME=" + ts.Getenv("HOME"), "PATH=" + os.Getenv("PATH")}
 	return c
 }
 

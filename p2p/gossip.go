@@ -7,6 +7,7 @@ import (
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/gologshim"
 )
 
 const gossipLimit = 64 << 10 // bytes of one message, with its signature
@@ -38,6 +39,8 @@ func newGossip(ctx context.Context, h host.Host) (*pubsub.PubSub, error) {
 		pubsub.WithFloodPublish(true),
 		pubsub.WithPeerExchange(false),
 		pubsub.WithPeerScore(score, limits),
+		// Its own logger writes to stderr, past whatever the process has its logs do.
+		pubsub.WithLogger(gologshim.Logger("pubsub")),
 	)
 }
 

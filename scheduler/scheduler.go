@@ -245,7 +245,7 @@ func (s *Scheduler) send(list []Outgoing) {
 func (s *Scheduler) start(attempts context.Context, st Start) {
 	ctx, kill := context.WithCancel(attempts)
 	s.running[st.Charge] = kill
-	s.zap.Info("attempt begins here", zap.String("job", string(st.Attempt.Job)), zap.Int("attempt", st.Attempt.Attempt), zap.String("owner", string(st.Owner)))
+	s.noteHere("attempt begins here", st.Charge)
 	s.runners.Go(func() {
 		defer kill()
 		result, err := s.runner.Run(ctx, st.Owner, st.Attempt, st.Spec, func() { s.inbox <- Ran{st.Charge} })
@@ -253,6 +253,9 @@ func (s *Scheduler) start(attempts context.Context, st Start) {
 		if err != nil {
 			exit.Failure = err.Error()
 			exit.Leaving = attempts.Err() != nil
+			s.noteHere("attempt came to nothing here", st.Charge, zap.String("reason", exit.Failure))
+		} else {
+			s.noteHere("attempt ended here", st.Charge, zap.Int("exit", result.Exit))
 		}
 		s.inbox <- exit // stop reads on until this goroutine has ended
 	})
@@ -301,10 +304,21 @@ func (s *Scheduler) last(in any, attempts context.Context) {
 	}
 }
 
+// noteHere writes one line for what this node does for another, whose peer ID is
+// in it. What it does for itself, its own ledger tells.
+func (s *Scheduler) noteHere(what string, c Charge, more ...zap.Field) {
+	if c.Owner != s.cfg.Self {
+		s.zap.Info(what, append([]zap.Field{zap.String("job", string(c.Attempt.Job)), zap.Int("attempt", c.Attempt.Attempt), zap.String("peer", string(c.Owner))}, more...)...)
+	}
+}
+
 // note writes one line for every change of a job.
 func (s *Scheduler) note(events []job.Event) {
 	for _, ev := range events {
-		fields := []zap.Field{zap.String("job", string(ev.Job)), zap.Int("attempt", ev.Attempt.Attempt)}
+		fields := []zap.Field{zap.String("job", string(ev.Job))}
+		if ev.Attempt.Attempt > 0 {
+			fields = append(fields, zap.Int("attempt", ev.Attempt.Attempt))
+		}
 		if ev.Peer != "" {
 			fields = append(fields, zap.String("peer", string(ev.Peer)))
 		}
