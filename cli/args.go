@@ -39,7 +39,7 @@ func arrange(app *cli.App, args []string) (line, given []string, err error) {
 	switch {
 	case len(a.path) == 1, a.help:
 		return append(a.path, "--help"), nil, nil
-	case len(a.commands) > 0:
+	case len(a.commands) > 0 && !a.whole:
 		return nil, nil, usage("%s needs one of: %s", strings.Join(a.path, " "), strings.Join(names(a.commands), ", "))
 	}
 	return slices.Concat(a.path, a.given, []string{"--"}, a.rest), a.names, nil
@@ -48,7 +48,8 @@ func arrange(app *cli.App, args []string) (line, given []string, err error) {
 // arrangement is a command line as far as it was read.
 type arrangement struct {
 	path     []string       // the command's name, word by word
-	commands []*cli.Command // which may follow; none if path is a whole command
+	whole    bool           // path is a command by itself, though others may follow it
+	commands []*cli.Command // which may follow
 	flags    []cli.Flag     // which path takes
 	given    []string       // flags that were given, with their values
 	names    []string       // of these flags
@@ -72,6 +73,7 @@ func (a *arrangement) command(word string) error {
 	}
 	c := a.commands[i]
 	a.path, a.commands, a.flags = append(a.path, c.Name), c.Subcommands, append(a.flags, c.Flags...)
+	a.whole = c.Action != nil
 	return nil
 }
 

@@ -35,8 +35,9 @@ type fakeNode struct {
 	nonces      map[string]job.ID
 	content     map[string][]byte // archives by CID
 	pins        []string
-	breaks      map[string]bool // submit, logs, tar
-	ended       chan struct{}   // closed when the job that hangs was cancelled
+	labels      map[string]string // that were set
+	breaks      map[string]bool   // submit, logs, tar
+	ended       chan struct{}     // closed when the job that hangs was cancelled
 
 	// refuse, if set, may answer in place of Watch ("watch") and Logs ("logs"), and
 	// again when these have told what there is and wait ("watching", "logging").

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -35,6 +34,7 @@ func (p *program) serveFlags() []cli.Flag {
 		&cli.StringFlag{Name: "token", EnvVars: []string{"SHOAL_TOKEN"}, Usage: "the `TOKEN` that lets this machine in; better set SHOAL_TOKEN, which ps does not show"},
 		&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
 		&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
+		&cli.BoolFlag{Name: "label-hostname", EnvVars: []string{"SHOAL_LABEL_HOSTNAME"}, Usage: "tell all peers this machine's name, in the label hostname", DisableDefaultText: true},
 		&cli.StringSliceFlag{Name: "listen", EnvVars: []string{"SHOAL_LISTEN"}, Usage: "listen for peers at `MULTIADDR`; may be given again", DefaultText: "TCP 1235 everywhere, or on loopback when alone"},
 		&cli.StringFlag{Name: "api", EnvVars: []string{"SHOAL_API"}, Usage: "listen for joining machines at `HOST:PORT`", DefaultText: "1234 everywhere, or on loopback when alone"},
 		&cli.GenericFlag{Name: "max-cpu", EnvVars: []string{"SHOAL_MAX_CPU"}, Value: new(cpuFlag), Usage: "`CPU` that jobs may use together, such as 2 or 500m", DefaultText: "all"},
@@ -82,18 +82,13 @@ func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 	cfg := node.Config{
 		Home: home, Version: version(),
 		Private: c.Bool("private"), Initial: c.Bool("initial"), Join: c.String("join"), Token: c.String("token"),
-		Peers: c.StringSlice("peer"), Labels: make(map[string]string), Listen: c.StringSlice("listen"), API: c.String("api"),
+		Peers: c.StringSlice("peer"), Labels: make(map[string]string), LabelHostname: c.Bool("label-hostname"), Listen: c.StringSlice("listen"), API: c.String("api"),
 		MaxCPU: job.CPU(*c.Generic("max-cpu").(*cpuFlag)), MaxMemory: job.Bytes(*c.Generic("max-memory").(*bytesFlag)),
 	}
 	for _, l := range c.StringSlice("label") {
-		key, value, ok := strings.Cut(l, "=")
-		if !ok || key == "" {
-			return cfg, usage("--label %q is no label; write KEY=VALUE", l)
+		if err := addLabel(cfg.Labels, "--label ", l); err != nil {
+			return cfg, err
 		}
-		if before, twice := cfg.Labels[key]; twice && before != value {
-			return cfg, usage("--label %s has two values, %q and %q; give one", key, before, value)
-		}
-		cfg.Labels[key] = value
 	}
 	return cfg, nil
 }

@@ -66,7 +66,7 @@ func TestSwarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Getenv("SHOAL_NODE_BINARY") == "" {
-		defer os.RemoveAll(filepath.Dir(bin))
+		t.Cleanup(func() { os.RemoveAll(filepath.Dir(bin)) }) // after the scripts, which run in parallel
 	}
 	examples, err := filepath.Abs("../examples")
 	if err != nil {

@@ -27,6 +27,7 @@ type backend struct {
 	swarmJobs
 	cfg   Config
 	key   *p2p.SwarmKey
+	said  *ownLabels
 	mesh  *p2p.Mesh
 	store *storage.Store
 	sched *scheduler.Scheduler
@@ -68,6 +69,15 @@ func (b *backend) Peers(ctx context.Context) []api.Peer {
 		out = append(out, e)
 	}
 	return out
+}
+
+func (b *backend) Labels(context.Context) ([]api.Label, error) { return b.said.list(), nil }
+
+func (b *backend) ChangeLabels(_ context.Context, c api.LabelChange) ([]api.Label, error) {
+	if err := b.said.change(c); err != nil {
+		return nil, err
+	}
+	return b.said.list(), nil
 }
 
 func (b *backend) Token(_ context.Context, ttl time.Duration) (api.Token, error) {

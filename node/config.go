@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/multiformats/go-multiaddr"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/shoal-mesh/shoal/p2p"
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -35,9 +34,16 @@ type Config struct {
 	// or of their HTTP API (/ip4/10.0.0.7/tcp/1234/http), which is asked for it.
 	Peers []string
 
-	Labels map[string]string // beside the automatic ones
-	Listen []string          // libp2p listen multiaddrs; default: TCP 1235 everywhere, or on loopback when alone
-	API    string            // host:port of the HTTP API; default 1234 everywhere, or on loopback when alone
+	Labels map[string]string // beside the automatic ones; they win over those that `node labels set` has kept in Home
+	// LabelHostname tells all peers what this machine is called, in the label
+	// hostname. Default no: it is nobody's business.
+	LabelHostname bool
+	// Mounts are folders of this machine that jobs may read in place, by the name
+	// that jobs know them by: mount://NAME/PATH. Paths are absolute.
+	Mounts map[string]string
+
+	Listen []string // libp2p listen multiaddrs; default: TCP 1235 everywhere, or on loopback when alone
+	API    string   // host:port of the HTTP API; default 1234 everywhere, or on loopback when alone
 
 	// Patience is how long a fetch goes on without a single block coming in
 	// before the data counts as missing. Default 30 s.
@@ -87,11 +93,8 @@ func (c Config) check() error {
 		}
 	}
 	for k, v := range c.Labels {
-		if bad := append(validation.IsQualifiedName(k), validation.IsValidLabelValue(v)...); len(bad) > 0 {
-			return fmt.Errorf("--label %s=%s: %s", k, v, bad[0])
-		}
-		if automatic[k] {
-			return fmt.Errorf("--label %s=%s: the node sets the label %q itself; choose another key", k, v, k)
+		if err := checkLabel(k, v); err != nil {
+			return fmt.Errorf("--label %s=%s: %w", k, v, err)
 		}
 	}
 	if c.MaxCPU < 0 || c.MaxMemory < 0 {

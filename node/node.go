@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -119,12 +120,18 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
+	said, err := newOwnLabels(cfg, h.path("labels.json"))
+	if err != nil {
+		return err
+	}
 	mesh, err := p2p.New(p2p.Config{Identity: identity, SwarmKey: member.key, Listen: listen, Bootstrap: member.first,
-		KnownFile: h.path("peers.json"), Labels: cfg.labels(""), Ledgers: []string{string(book.ID())}, Boot: boot}, n.log.Named("p2p"))
+		KnownFile: h.path("peers.json"), Labels: said.all(), Ledgers: []string{string(book.ID())}, Boot: boot}, n.log.Named("p2p"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, mesh.Close()) }()
+
+	said.announce = func(labels map[string]string) error { return mesh.Announce(labels, []string{string(book.ID())}) }
 
 	store, err := storage.Open(ctx, storage.Config{Dir: h.path("ipfs"), Host: mesh.Host(), Routing: mesh.Routing(), Patience: cfg.Patience}, n.log.Named("storage"))
 	if err != nil {
@@ -149,8 +156,8 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, public: listener}
-	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known}}, cfg: cfg, key: member.key, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
+	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, said: said, public: listener}
+	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
 	return p.run(ctx, ready)
 }
 
@@ -166,6 +173,7 @@ type parts struct {
 	engine  *wasm.Executor
 	book    *ledger.Ledger
 	wire    *wire
+	said    *ownLabels
 	backend *backend
 	public  net.Listener
 }
@@ -222,10 +230,11 @@ func (p *parts) prove(ctx context.Context) Offer {
 		name = p.engine.Engine() // after the test, which may have changed it
 		o.Engines = append(o.Engines, name)
 	}
-	o.Labels = p.cfg.labels(name)
-	if err := p.mesh.Announce(o.Labels, []string{string(p.book.ID())}); err != nil {
+	engine, _, _ := strings.Cut(name, " ")
+	if err := p.said.setAuto(map[string]string{"wasm": engine}); err != nil {
 		o.Missing = append(o.Missing, fmt.Sprintf("labels: %v", err))
 	}
+	o.Labels = p.said.all()
 	if p.member.key != nil {
 		if t, err := p.backend.Token(ctx, time.Hour); err == nil {
 			o.Join = &t

@@ -20,6 +20,7 @@ type Backend interface {
 	Jobs
 	Store
 	Swarm
+	Labels
 }
 
 // Jobs answers for jobs. The backend given to the local API answers for the

@@ -31,6 +31,7 @@ func local(b Backend, log *zap.Logger) *routes {
 	idRoutes(r, b)
 	joinRoute(r, b)
 	ownerRoutes(r, b)
+	labelRoutes(r, b)
 	r.serveOpenAPI()
 	return r
 }

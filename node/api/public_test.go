@@ -24,7 +24,7 @@ func TestPublicIsSmall(t *testing.T) {
 			t.Errorf("GET %s: %s", path, r.Status)
 		}
 	}
-	for _, path := range []string{"/", "/v1/jobs", "/v1/peers", "/v1/tokens", "/v1/add", "/v1/ipfs/bafy", "/v1/pins", "/v1/openapi.json"} {
+	for _, path := range []string{"/", "/v1/jobs", "/v1/peers", "/v1/tokens", "/v1/add", "/v1/ipfs/bafy", "/v1/pins", "/v1/labels", "/v1/openapi.json"} {
 		for _, method := range []string{"GET", "POST"} {
 			wantProblem(t, send(t, method, srv.URL+path, "", nil), 404, CodeNotFound, "unix socket api.sock")
 		}
