@@ -25,7 +25,7 @@ BENCH       := CGO_ENABLED=0 $(GO) run -trimpath -tags "$$(cat bin/.tags)" ./ben
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: help deps build examples demo test lint bench bench-record install notices clean
+.PHONY: help deps build examples demo test lab lint bench bench-record install notices clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: deps bin/node $(GUESTS) ## Found a swarm of three nodes here, run two jobs
 
 test: deps bin/node $(GUESTS) lint ## Lint, and run every test: what CI runs, besides the demo
 	SHOAL_NODE_BINARY=$(CURDIR)/bin/node $(GO) test -race -shuffle=on ./...
+
+lab: deps bin/node $(GUESTS) ## Test on machines of their own: isolation, the README, real IPFS (network namespaces; needs root)
+	CGO_ENABLED=0 $(GO) test -trimpath -tags lab -count=1 -v -parallel 16 -timeout 40m ./scripts/lab
 
 lint: ## Check format, vet and staticcheck
 	scripts/lint.sh $(STATICCHECK)

@@ -53,6 +53,8 @@ var ours = []struct {
 		"peers that find and hear one another, of use without any job"},
 	{"examples", nil,
 		"what users start from must build without this repository"},
+	{"scripts", []string{"node/api", "scheduler/job"},
+		"the lab tests the binary, and asks nodes what their users can ask"},
 	{"bench", []string{"node/api", "scheduler/job", "executor/..."},
 		"figures are taken as a user gets them, of the binary and through the API; of the executor for comparison"},
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes sure that everything is here that builds and tests Shoal: Go, a C compiler
 # (for the WebAssembly runner and the race detector) and clang with wasi-libc and
-# its runtime (for WebAssembly from C). What is missing is installed with apt; when
-# nothing is missing, apt is not touched. Asks no question.
+# its runtime (for WebAssembly from C); for root also iproute2 (for the lab's network
+# namespaces, which nobody else may make). What is missing is installed with apt;
+# when nothing is missing, apt is not touched. Asks no question.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,6 +35,7 @@ missing_packages() {
 	have strip || echo binutils
 	have gcc && c_works || echo gcc libc6-dev
 	have clang && wasi_works || echo clang lld wasi-libc
+	[ "$(id -u)" != 0 ] || have ip || echo iproute2
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki ] || echo ca-certificates
 }
 

@@ -13,6 +13,9 @@ fi
 export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath"
 go vet ./...
 go run "$staticcheck" ./...
+# What only `make lab` builds.
+go vet -tags lab ./scripts/lab
+go run "$staticcheck" -tags lab ./scripts/lab
 GOOS=wasip1 GOARCH=wasm go vet ./examples/...
 
 # What is built only with Wasmer: in the node, once the runner is there to embed,
