@@ -42,6 +42,9 @@ func arrange(app *cli.App, args []string) (line, given []string, err error) {
 	case len(a.commands) > 0 && !a.whole:
 		return nil, nil, usage("%s needs one of: %s", strings.Join(a.path, " "), strings.Join(names(a.commands), ", "))
 	}
+	if slices.Contains(a.names, "node") && !a.takesNode {
+		return nil, nil, usage("%s is about this machine alone and takes no --node", strings.Join(a.path, " "))
+	}
 	return slices.Concat(a.path, a.given, []string{"--"}, a.rest), a.names, nil
 }
 
@@ -55,6 +58,8 @@ type arrangement struct {
 	names    []string       // of these flags
 	rest     []string       // arguments
 	help     bool
+
+	takesNode bool // the command can ask another node than the local one
 }
 
 // command takes the next word of the command's name.
@@ -74,6 +79,7 @@ func (a *arrangement) command(word string) error {
 	c := a.commands[i]
 	a.path, a.commands, a.flags = append(a.path, c.Name), c.Subcommands, append(a.flags, c.Flags...)
 	a.whole = c.Action != nil
+	a.takesNode = slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "node" })
 	return nil
 }
 

@@ -1,6 +1,7 @@
 // Package cli is the command line: one file for each command, all printing in
 // print.go, and no knowledge of how a node works. `serve` runs a node in this
-// process; every other command asks the local one over the socket in its home.
+// process; every other command asks the local one over the socket in its home, or
+// with --node another over TCP.
 //
 // Results go to stdout, everything said about them to stderr. The exit codes
 // are 0 done, 1 the job failed (or something else did, or there is no such job),
@@ -51,6 +52,7 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	home     string   // --home as it was given, for the commands that hints name
+	node     string   // --node, likewise
 	given    []string // names of the flags on the command line
 	asks     bool     // the command asks the local node
 	met      bool     // that node answered before
@@ -92,14 +94,15 @@ func (p *program) app() *cli.App {
 			"node submit examples/wordcount/job.yaml --follow      # from any peer"),
 		HideHelpCommand:       true,
 		CustomAppHelpTemplate: appHelp,
-		Flags:                 []cli.Flag{p.homeFlag()},
+		Flags:                 []cli.Flag{p.homeFlag(), p.nodeFlag()},
 		Commands: []*cli.Command{
 			p.serve(), p.submit(), p.list(), p.describe(), p.logs(), p.wait(), p.cancel(), p.get(),
-			p.peers(), p.status(), p.labels(), p.token(), p.add(), p.cat(), p.pin(), p.schema(), p.config(), p.version(),
+			p.peers(), p.status(), p.labels(), p.token(), p.add(), p.cat(), p.pin(), p.schema(), p.config(), p.key(), p.version(),
 		},
 		Reader: p.in, Writer: p.out, ErrWriter: p.err,
 		ExitErrHandler: func(*cli.Context, error) {}, // Run says it and chooses the code
 	}
+	p.addNodeFlag(app.Commands)
 	prepare(app.Commands)
 	return app
 }

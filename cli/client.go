@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -36,14 +40,85 @@ func (p *program) homeOf(c *cli.Context) (string, error) {
 	return filepath.Join(home, ".shoal"), nil
 }
 
-// client asks the local node.
+// onThisMachine are the commands that work on the files of a home and not
+// through the node that may run with it. All others that take --home take --node.
+var onThisMachine = []string{"serve", "config show", "key authorize", "key list"}
+
+func (p *program) nodeFlag() cli.Flag {
+	return &cli.StringFlag{Name: "node", EnvVars: []string{"SHOAL_NODE"}, Usage: "ask the node at `URL` in place of the local one: HOST[:PORT], http(s)://… or a socket"}
+}
+
+// addNodeFlag gives --node to the commands that can ask any node.
+func (p *program) addNodeFlag(commands []*cli.Command, path ...string) {
+	for _, c := range commands {
+		path := append(path, c.Name)
+		p.addNodeFlag(c.Subcommands, path...)
+		takesHome := slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "home" })
+		if takesHome && !slices.Contains(onThisMachine, strings.Join(path, " ")) {
+			c.Flags = append(c.Flags, p.nodeFlag())
+		}
+	}
+}
+
+// client asks the node that --node names, or else the local one.
 func (p *program) client(c *cli.Context) (*api.Client, error) {
-	home, err := p.homeOf(c)
+	home, at := slices.Contains(p.given, "home"), slices.Contains(p.given, "node")
+	switch where := c.String("node"); {
+	case home && at:
+		return nil, usage("--home and --node name two nodes; give one")
+	case where != "" && !home: // what was typed comes before SHOAL_NODE
+		if at {
+			p.node = where
+		}
+		return p.clientAt(where)
+	}
+	dir, err := p.homeOf(c)
 	if err != nil {
 		return nil, err
 	}
 	p.asks = true
-	return api.NewClient(node.SocketPath(home)), nil
+	return api.NewClient(node.SocketPath(dir)), nil
+}
+
+// clientAt asks the node at an address as --node takes it. Over TCP its requests
+// are signed.
+func (p *program) clientAt(where string) (*api.Client, error) {
+	addr, socket, err := nodeAddress(where)
+	if err != nil {
+		return nil, err
+	}
+	if socket {
+		return api.NewClient(addr), nil
+	}
+	key, _, err := clientKey()
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(addr).Signed(key), nil
+}
+
+// nodeAddress is the URL of a node, or the path of its socket.
+func nodeAddress(where string) (addr string, socket bool, err error) {
+	scheme, rest, hasScheme := strings.Cut(where, "://")
+	switch {
+	case scheme == "unix" && hasScheme:
+		return rest, true, nil
+	case hasScheme && scheme != "http" && scheme != "https":
+		return "", false, usage("--node %q: a node is not asked by %s://; write HOST:PORT, http://HOST:PORT, https://HOST or the path of its socket", where, scheme)
+	case hasScheme:
+		return where, false, nil
+	case strings.HasPrefix(where, "/ip4/"), strings.HasPrefix(where, "/ip6/"), strings.HasPrefix(where, "/dns"):
+		return "", false, usage("--node %q is a multiaddr, and a node is asked by HTTP: write HOST:PORT", where)
+	case strings.Contains(where, "/"):
+		return where, true, nil
+	}
+	host, port := where, strconv.Itoa(node.DefaultAPIPort)
+	if _, err := netip.ParseAddr(where); err != nil && strings.Contains(where, ":") { // 2001:db8::1 is no host with a port
+		if host, port, err = net.SplitHostPort(where); err != nil {
+			return "", false, usage("--node %q is no HOST:PORT: %w", where, err)
+		}
+	}
+	return "http://" + net.JoinHostPort(strings.Trim(host, "[]"), port), false, nil
 }
 
 // command is a command line that a person can copy: it asks the same node.
@@ -51,6 +126,9 @@ func (p *program) command(words ...string) string {
 	line := p.name + " " + strings.Join(words, " ")
 	if p.home != "" {
 		line += " --home " + shellQuote(p.home)
+	}
+	if p.node != "" {
+		line += " --node " + shellQuote(p.node)
 	}
 	return line
 }

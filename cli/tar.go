@@ -21,23 +21,11 @@ import (
 // symbolic link inside folder; links further down travel as links and are
 // never followed, so nothing from outside folder gets in.
 func addFrom(ctx context.Context, client *api.Client, folder *os.Root, name string) (api.Added, error) {
-	r, w := io.Pipe()
-	archived := make(chan error, 1)
-	go func() {
-		err := writeTar(w, folder, name)
-		w.CloseWithError(err)
-		archived <- err
-	}()
-	added, err := client.Add(ctx, r)
-	r.CloseWithError(io.ErrClosedPipe) // the archive ends, whatever became of the request
-	if local := <-archived; local != nil && !errors.Is(local, io.ErrClosedPipe) {
-		return added, local // it says more than that the body broke off
-	}
-	return added, err
+	return client.Upload(ctx, func(w io.Writer) error { return writeTar(w, folder, name) })
 }
 
 // writeTar writes the file or folder name as an archive with that one thing at
-// its top.
+// its top. The same files always give the same bytes.
 func writeTar(w io.Writer, folder *os.Root, name string) error {
 	info, err := folder.Stat(name)
 	if err != nil {

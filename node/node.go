@@ -195,7 +195,8 @@ func (p *parts) run(ctx context.Context, ready func(Offer)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	log := p.log.Named("api")
 	g.Go(func() error { return api.Serve(ctx, socket, api.Local(p.backend, log), log) })
-	g.Go(func() error { return api.Serve(ctx, p.public, api.Public(p.backend, log), log) })
+	clients := &authorized{file: AuthorizedPath(p.home.dir), log: log}
+	g.Go(func() error { return api.Serve(ctx, p.public, api.Public(p.backend, clients.allow, log), log) })
 	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(p.backend.own, caller, log), log) })
 	// The ledger outlives the scheduler, so that what it appended last is committed.
 	bookCtx, closeBook := context.WithCancel(context.WithoutCancel(ctx))

@@ -30,6 +30,11 @@ func (s *Store) Add(ctx context.Context, archive io.Reader) (Stat, error) {
 		if err := t.read(tar.NewReader(in)); err != nil {
 			return "", nil, err
 		}
+		// What comes behind the archive's end is of no use, but a reader that checks
+		// the whole says only at its own end whether it is good.
+		if _, err := io.Copy(io.Discard, in); err != nil {
+			return "", nil, fmt.Errorf("reading to the end: %w", err)
+		}
 		if in.zeros < 512 {
 			return "", nil, fmt.Errorf("the archive was cut short: %w", io.ErrUnexpectedEOF)
 		}

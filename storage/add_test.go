@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/shoal-mesh/shoal/storage/storagetest"
 )
@@ -125,6 +126,8 @@ func TestAddRefuses(t *testing.T) {
 	for name, r := range map[string]io.Reader{
 		"no archive": strings.NewReader(strings.Repeat("no archive ", 100)),
 		"cut short":  io.LimitReader(archive(t, file("top/x"), file("top/y")), 600),
+		// As of a reader that finds out at the end that the whole is not what was meant.
+		"bad at its end": io.MultiReader(archive(t, file("top/x")), bytes.NewReader(make([]byte, 1<<16)), iotest.ErrReader(errors.New("it is another"))),
 	} {
 		if st, err := p.Add(t.Context(), r); err == nil {
 			t.Errorf("%s: added as %v", name, st)

@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +16,9 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/shoal-mesh/shoal/node/api/sign"
 )
 
 // Limits on what a client takes: the node at the other end may be a peer that
@@ -23,6 +28,10 @@ const (
 	maxProblem = 64 << 10 // bytes of a problem
 	maxEvent   = 4 << 20  // bytes of one event
 )
+
+// continueTime is how long the node may take to say that it wants an upload; one
+// that does not know how to say so is sent it then.
+const continueTime = 2 * time.Second
 
 // Client asks a node. Its methods are those of Backend; Jobs and Store it
 // implements as they are. Methods are safe for concurrent use, end with their
@@ -36,6 +45,8 @@ type Client struct {
 	base string // scheme and host of the URLs
 	name string // the node, in messages
 	bad  error  // why no request can be made
+
+	signer *signer // nil where requests need no signature
 }
 
 var (
@@ -100,6 +111,7 @@ func newClient(name string, dial func(context.Context) (net.Conn, error)) *Clien
 				DisableKeepAlives:      true,
 				DisableCompression:     true,
 				MaxResponseHeaderBytes: maxProblem,
+				ExpectContinueTimeout:  continueTime,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -138,6 +150,7 @@ type request struct {
 	body         io.Reader
 	contentType  string // of body
 	header       http.Header
+	sum          *[sha256.Size]byte // of a body that is a stream, to sign it
 }
 
 // do sends q and gives back the response of a request that went well; its body
@@ -146,6 +159,28 @@ func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
 	if c.bad != nil {
 		return nil, c.bad
 	}
+	if c.signer == nil {
+		return c.send(ctx, q, nil)
+	}
+	sum, err := q.digest()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.send(ctx, q, sum)
+	if again, ok := q.body.(io.Seeker); CodeOf(err) == CodeStaleNonce && (ok || q.body == nil) {
+		// Nothing was done: the node was started anew, say. The answer brought a nonce.
+		if ok {
+			if _, err := again.Seek(0, io.SeekStart); err != nil {
+				return nil, err
+			}
+		}
+		resp, err = c.send(ctx, q, sum)
+	}
+	return resp, err
+}
+
+// send sends q once, signed if c signs, with sum the digest of its body.
+func (c *Client) send(ctx context.Context, q request, sum *[sha256.Size]byte) (*http.Response, error) {
 	target := c.base + q.path
 	if len(q.query) > 0 {
 		target += "?" + q.query.Encode()
@@ -160,13 +195,27 @@ func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
 	if q.contentType != "" {
 		req.Header.Set("Content-Type", q.contentType)
 	}
+	if c.signer != nil {
+		if err := c.sign(ctx, req, sum); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.failed(ctx, err)
 	}
 	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
-		return nil, c.refused(ctx, resp)
+		err = c.refused(ctx, resp)
+	}
+	if c.signer != nil {
+		if CodeOf(err) == CodeStaleNonce {
+			c.signer.drop()
+		}
+		c.signer.keep(resp.Header.Get(sign.HeaderNonce))
+	}
+	if err != nil {
+		return nil, err
 	}
 	return resp, nil
 }
@@ -179,6 +228,10 @@ func (c *Client) failed(ctx context.Context, err error) error {
 		return fmt.Errorf("waiting for %s: %w", c.name, ctx.Err())
 	case errors.As(err, &own):
 		return own
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return Errorf(CodeNotShoal, "the certificate of %s is not to be trusted: %w. Is the name right? A certificate authority of your own can be named with SSL_CERT_FILE", c.name, reason(err))
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, new(tls.RecordHeaderError)):
+		return Errorf(CodeNotShoal, "%s does not speak https. A node itself speaks http:// alone; https:// takes a proxy in front of it", c.name)
 	}
 	return Errorf(CodeUnreachable, "the connection to %s broke off: %w. The node may have stopped; ask again", c.name, reason(err))
 }

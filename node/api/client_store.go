@@ -11,13 +11,19 @@ import (
 )
 
 // Add stores a tar archive with one file or folder at its top and pins it. When
-// it fails, it may read from tar for a moment longer.
+// it fails, it may read from tar for a moment longer. A client that signs takes
+// Upload in its place.
 func (c *Client) Add(ctx context.Context, tar io.Reader) (Added, error) {
+	return c.add(ctx, request{method: http.MethodPost, path: "/v1/add", contentType: typeTar}, tar)
+}
+
+func (c *Client) add(ctx context.Context, q request, tar io.Reader) (Added, error) {
 	var added Added
 	// As it is no type that net/http knows the length of, the body is sent in
 	// chunks, whose end tells a whole archive from one cut short.
 	body := &source{r: tar}
-	resp, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/add", body: body, contentType: typeTar})
+	q.body = body
+	resp, err := c.do(ctx, q)
 	if own := body.failure(); err != nil && own != nil {
 		return added, fmt.Errorf("reading what is to be added: %w", own)
 	}

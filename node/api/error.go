@@ -24,6 +24,8 @@ const (
 	CodeTokenForeign   Code = "token_foreign"   // the token is another swarm's
 	CodeTokenMalformed Code = "token_malformed" // it is no token, or a damaged one
 	CodeForbidden      Code = "forbidden"       // the caller may not do that
+	CodeUnauthorized   Code = "unauthorized"    // the request is not signed, or not by whom it says
+	CodeStaleNonce     Code = "stale_nonce"     // the signature was good once; sign again, with a new nonce
 	CodeTooLarge       Code = "too_large"       // a message is over its limit
 	CodeRateLimited    Code = "rate_limited"    // too many requests; see RetryAfter
 	CodeUnavailable    Code = "unavailable"     // the node is there and cannot do it now
@@ -46,6 +48,8 @@ var codes = map[Code]struct{ status, exit int }{
 	CodeTokenForeign:   {http.StatusForbidden, exitUsage},
 	CodeTokenMalformed: {http.StatusBadRequest, exitUsage},
 	CodeForbidden:      {http.StatusForbidden, exitFailed},
+	CodeUnauthorized:   {http.StatusUnauthorized, exitFailed},
+	CodeStaleNonce:     {http.StatusUnauthorized, exitFailed},
 	CodeTooLarge:       {http.StatusRequestEntityTooLarge, exitUsage},
 	CodeRateLimited:    {http.StatusTooManyRequests, exitFailed},
 	CodeUnavailable:    {http.StatusServiceUnavailable, exitUnreachable},

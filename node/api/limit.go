@@ -14,6 +14,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"golang.org/x/time/rate"
+
+	"github.com/shoal-mesh/shoal/node/api/sign"
 )
 
 // Limits on requests.
@@ -47,6 +49,8 @@ func (r *routes) readWhole(limit int64) func(huma.Context, func(huma.Context)) {
 		var large *http.MaxBytesError
 		var slow net.Error
 		switch {
+		case errors.Is(err, sign.ErrBody):
+			writeProblem(w, newProblem(Errorf(CodeUnauthorized, "%w", err)))
 		case err == nil:
 			bodyDeadline(w, 0)
 			req.Body = io.NopCloser(bytes.NewReader(body))
@@ -86,6 +90,11 @@ type throttle struct {
 
 func newThrottle() *throttle {
 	return &throttle{all: rate.NewLimiter(joinsPerSecond, joinsAtOnce), seed: maphash.MakeSeed()}
+}
+
+// newThrottleEach has a limit for each address and none over all.
+func newThrottleEach() *throttle {
+	return &throttle{all: rate.NewLimiter(rate.Inf, 0), seed: maphash.MakeSeed()}
 }
 
 // wait is how long the caller at remote must wait; 0 lets it through. A caller

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
 
+	"github.com/shoal-mesh/shoal/node/api/sign"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
@@ -22,9 +23,10 @@ const (
 func Local(b Backend, log *zap.Logger) http.Handler { return local(b, log) }
 
 func local(b Backend, log *zap.Logger) *routes {
-	r := newRoutes("Shoal node", "What a node can be asked over the unix socket in its home. "+
-		"Machines that are not in its swarm reach /v1/id, /v1/join, /healthz and /readyz alone, over TCP.", log)
+	r := newRoutes("Shoal node", "What a node can be asked over the unix socket in its home, and over TCP with requests that are signed. "+
+		"Machines that sign nothing reach /v1/id, /v1/nonce, /v1/join, /healthz and /readyz alone, over TCP.", log)
 	r.none = "GET /v1/openapi.json lists what there is."
+	describeSigning(r)
 	submitRoute(r, b)
 	jobRoutes(r, b)
 	storeRoutes(r, b)
@@ -36,15 +38,27 @@ func local(b Backend, log *zap.Logger) *routes {
 	return r
 }
 
-// Public answers machines that are not in the swarm: who this node is, whether
-// it is up, and the handshake with which they join, at a bounded rate. Serve it
-// over TCP to everybody. Errors of the node's own are logged, not told.
-func Public(b Swarm, log *zap.Logger) http.Handler { return public(b, log) }
+// Public answers everybody over TCP: who this node is, whether it is up, and the
+// handshake with which machines join, at a bounded rate. Clients whose keys are
+// allowed reach everything else that Local answers, with requests that they sign
+// (see package sign). Errors of the node's own are logged, and not told to
+// strangers.
+func Public(b Backend, allowed Allowed, log *zap.Logger) http.Handler {
+	node := b.ID(context.Background()).Peer
+	s := &signed{
+		open: public(b, log), clients: local(b, log), node: node,
+		allowed: allowed, nonces: sign.NewNonces(), refused: newThrottleEach(), log: log,
+	}
+	nonceRoute(s.open, node, s.nonces)
+	nonceRoute(s.clients, node, s.nonces) // for its description alone
+	return s
+}
 
+// public has what everybody may ask.
 func public(b Swarm, log *zap.Logger) *routes {
 	r := newRoutes("Shoal node, for everybody", "What a machine that is not in the swarm may ask.", log)
 	r.hide = true
-	r.none = "This port answers GET /v1/id, POST /v1/join, GET /healthz and GET /readyz; the rest of the API is on the unix socket api.sock in the node's home folder."
+	r.none = "This port answers GET /v1/id, POST /v1/join, GET /healthz and GET /readyz to everybody, and the rest of the API to clients whose key the node lists."
 	idRoutes(r, b)
 	joinRoute(r, b, newThrottle().middleware)
 	return r
@@ -53,7 +67,7 @@ func public(b Swarm, log *zap.Logger) *routes {
 // idRoutes are who the node is and whether it is up.
 func idRoutes(r *routes, b Swarm) {
 	route(r, huma.Operation{
-		OperationID: "id", Method: http.MethodGet, Path: "/v1/id",
+		OperationID: "id", Method: http.MethodGet, Path: "/v1/id", Security: forEverybody,
 		Summary: "Who the node is and where it listens",
 	}, func(ctx context.Context, _ *nothing) (*reply[ID], error) {
 		id := b.ID(ctx)
@@ -61,13 +75,13 @@ func idRoutes(r *routes, b Swarm) {
 		return &reply[ID]{id}, nil
 	})
 	route(r, huma.Operation{
-		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
+		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Security: forEverybody,
 		Summary: "200 while the node answers at all",
 	}, func(context.Context, *nothing) (*reply[Health], error) {
 		return &reply[Health]{Health{"up"}}, nil
 	})
 	route(r, huma.Operation{
-		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz",
+		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Security: forEverybody,
 		Summary: "200 once the node can take a job, 503 before",
 	}, func(context.Context, *nothing) (*reply[Health], error) {
 		if !b.Ready() {
@@ -91,7 +105,7 @@ func joinRoute(r *routes, b Swarm, before ...func(huma.Context, func(huma.Contex
 		RawBody []byte
 	}
 	route(r, huma.Operation{
-		OperationID: "join", Method: http.MethodPost, Path: "/v1/join",
+		OperationID: "join", Method: http.MethodPost, Path: "/v1/join", Security: forEverybody,
 		Summary:      "One handshake, with a token as its secret, after which the caller can join the swarm",
 		MaxBodyBytes: maxJoin, Middlewares: before,
 		Responses: map[string]*huma.Response{"200": {

@@ -91,7 +91,7 @@ func TestStrangersDoNotSeeInternalErrors(t *testing.T) {
 	core, logged := observer.New(zap.DebugLevel)
 	srv := httptest.NewServer(Public(&fake{join: func(context.Context, []byte) ([]byte, error) {
 		return nil, errors.New("open /home/ann/.shoal/swarm.key: permission denied")
-	}}, zap.New(core)))
+	}}, nobody, zap.New(core)))
 	defer srv.Close()
 	r := send(t, "POST", srv.URL+"/v1/join", typeOctets, strings.NewReader("x"))
 	wantProblem(t, r, 500, CodeInternal, "its log says why")

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -17,17 +19,37 @@ import (
 
 func TestPublicIsSmall(t *testing.T) {
 	f := &fake{ready: true}
-	srv := httptest.NewServer(Public(f, zaptest.NewLogger(t)))
+	srv := httptest.NewServer(Public(f, nobody, zaptest.NewLogger(t)))
 	defer srv.Close()
 	for _, path := range []string{"/v1/id", "/healthz", "/readyz"} {
 		if r := get(t, srv.URL+path); r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("GET %s: %s", path, r.Status)
 		}
 	}
-	for _, path := range []string{"/", "/v1/jobs", "/v1/peers", "/v1/tokens", "/v1/add", "/v1/ipfs/bafy", "/v1/pins", "/v1/labels", "/v1/openapi.json"} {
-		for _, method := range []string{"GET", "POST"} {
-			wantProblem(t, send(t, method, srv.URL+path, "", nil), 404, CodeNotFound, "unix socket api.sock")
+	open := []string{"GET /healthz", "GET /readyz", "GET /v1/id", "GET /v1/nonce", "POST /v1/join"}
+	closed := 0
+	for path, item := range Public(f, nobody, zaptest.NewLogger(t)).(*signed).clients.api.OpenAPI().Paths {
+		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete} {
+			if op == nil || slices.Contains(open, method+" "+path) {
+				continue
+			}
+			r := send(t, method, srv.URL+strings.NewReplacer("{", "", "}", "", "...", "").Replace(path), "", nil)
+			if closed++; closed < joinsPerAddrAtOnce { // then it is told to wait
+				wantProblem(t, r, 401, CodeUnauthorized, "signed with a key that this node lists")
+			}
+			if r.StatusCode != 401 && r.StatusCode != 429 {
+				t.Errorf("%s %s: %s", method, path, r.Status)
+			}
 		}
+	}
+	if closed < 12 {
+		t.Errorf("only %d routes need a signature", closed)
+	}
+	if r := get(t, srv.URL+"/v1/openapi.json"); r.StatusCode != 401 && r.StatusCode != 429 {
+		t.Errorf("the description of the API: %s", r.Status)
+	}
+	for _, path := range []string{"/", "/v1", "/v2/jobs", "/favicon.ico"} {
+		wantProblem(t, get(t, srv.URL+path), 404, CodeNotFound, "answers GET /v1/id")
 	}
 	wantProblem(t, get(t, srv.URL+"/v1/join"), 405, CodeInvalid, "only POST")
 	if len(f.got) != 0 {
@@ -36,7 +58,7 @@ func TestPublicIsSmall(t *testing.T) {
 }
 
 func TestJoinIsBounded(t *testing.T) {
-	srv := httptest.NewServer(Public(&fake{}, zaptest.NewLogger(t)))
+	srv := httptest.NewServer(Public(&fake{}, nobody, zaptest.NewLogger(t)))
 	defer srv.Close()
 	most := strings.Repeat("x", maxJoin)
 	r := send(t, "POST", srv.URL+"/v1/join", typeOctets, strings.NewReader(most))
@@ -47,7 +69,7 @@ func TestJoinIsBounded(t *testing.T) {
 }
 
 func TestJoinIsThrottled(t *testing.T) {
-	srv := httptest.NewServer(Public(&fake{}, zaptest.NewLogger(t)))
+	srv := httptest.NewServer(Public(&fake{}, nobody, zaptest.NewLogger(t)))
 	defer srv.Close()
 	for range joinsPerAddrAtOnce + joinsAtOnce + 200 {
 		r := send(t, "POST", srv.URL+"/v1/join", typeOctets, strings.NewReader("x"))

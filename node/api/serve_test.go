@@ -87,7 +87,7 @@ func TestServeTellsAboutItsListener(t *testing.T) {
 	l, err := ListenSocket(filepath.Join(t.TempDir(), "api.sock"))
 	wantNo(t, err)
 	wantNo(t, l.Close())
-	if err := Serve(t.Context(), l, Public(&fake{}, zapNop), zapNop); err == nil || errors.Is(err, context.Canceled) {
+	if err := Serve(t.Context(), l, Public(&fake{}, nobody, zapNop), zapNop); err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/shoal-mesh/shoal/node/api/sign"
 )
 
 // Content types of the store's streams.
@@ -59,6 +62,9 @@ func addRoute(r *routes, b Store) {
 		added, err := b.Add(ctx, in.body)
 		if err != nil {
 			bodyDeadline(in.w, r.body) // nobody wants the rest
+			if errors.Is(err, sign.ErrBody) {
+				err = Errorf(CodeUnauthorized, "%w", err)
+			}
 			return nil, err
 		}
 		return &reply[Added]{added}, nil

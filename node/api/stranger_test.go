@@ -14,7 +14,7 @@ import (
 )
 
 func TestFetchID(t *testing.T) {
-	srv := httptest.NewServer(Public(&fake{}, zaptest.NewLogger(t)))
+	srv := httptest.NewServer(Public(&fake{}, nobody, zaptest.NewLogger(t)))
 	defer srv.Close()
 	id, err := FetchID(t.Context(), srv.URL+"/")
 	want(t, id.Peer, "12D3KooWMe", err)
@@ -116,7 +116,7 @@ func TestFetchIDUsesNoProxy(t *testing.T) {
 
 func TestJoin(t *testing.T) {
 	f := &fake{}
-	srv := httptest.NewServer(Public(f, zaptest.NewLogger(t)))
+	srv := httptest.NewServer(Public(f, nobody, zaptest.NewLogger(t)))
 	defer srv.Close()
 	answer, err := Join(t.Context(), srv.URL, []byte("hi"))
 	want(t, string(answer), "answer to hi", err)

@@ -107,3 +107,9 @@ type PinRequest struct {
 type Health struct {
 	Status string `json:"status" enum:"up,ready"`
 }
+
+// Nonce is what a client needs to sign its first request: see package sign.
+type Nonce struct {
+	Node  string `json:"node" doc:"The node's libp2p peer ID, which goes into the header Shoal-Node."`
+	Nonce string `json:"nonce" doc:"Good for one signed request within two minutes; its answer brings the next in the header Shoal-Nonce."`
+}
