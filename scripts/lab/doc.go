@@ -7,7 +7,7 @@
 //	first := a.serve("node serve --private --initial")     // as typed there
 //	b.serve(first.joinLine)                                // as the founder printed it
 //	b.sh("node add books")
-//	l.leaks(members(a, b))                                 // what went to anybody else
+//	l.sealed(a, b)                                         // nothing went to anybody else
 //
 // What a test starts ends with it, on Ctrl-C too. What a killed run left behind is
 // removed by the next one. It needs root, Linux and iproute2; elsewhere it is left

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -83,19 +84,22 @@ func addrs(hosts []*host) map[netip.Addr]bool {
 // Whoever else is on the LAN is a stranger.
 func (l *lan) leaks(members ...*host) (lines []string, frames map[verdict]int) {
 	l.Helper()
-	var strangers []*host
-	for _, h := range l.hosts {
-		if !slices.Contains(members, h) {
-			strangers = append(strangers, h)
-		}
-	}
+	return l.leaksOf(members, nil)
+}
+
+// leaksOf is leaks among friends, who are sent to as members are, and may send what
+// they like.
+func (l *lan) leaksOf(members, friends []*host) (lines []string, frames map[verdict]int) {
+	l.Helper()
+	known := addrs(slices.Concat(members, friends))
+	strangers := addrs(l.hosts)
+	maps.DeleteFunc(strangers, func(a netip.Addr, _ bool) bool { return known[a] })
 	frames = make(map[verdict]int)
-	known, others := addrs(members), addrs(strangers)
 	for _, s := range l.settle() {
 		if !slices.Contains(members, s.from) {
 			continue
 		}
-		v := judge(s.frame, known, others)
+		v := judge(s.frame, known, strangers)
 		frames[v] += s.frames
 		if v == leak {
 			lines = append(lines, s.String())
@@ -107,7 +111,13 @@ func (l *lan) leaks(members ...*host) (lines []string, frames map[verdict]int) {
 // sealed fails the test if a member sent anything to anybody else.
 func (l *lan) sealed(members ...*host) {
 	l.Helper()
-	lines, frames := l.leaks(members...)
+	l.sealedAmong(members, nil)
+}
+
+// sealedAmong is sealed among friends, as in leaksOf.
+func (l *lan) sealedAmong(members, friends []*host) {
+	l.Helper()
+	lines, frames := l.leaksOf(members, friends)
 	l.Logf("sent by the %d members, in frames: %v %d, %v %d, %v %d, %v %d", len(members),
 		toMember, frames[toMember], chatter, frames[chatter], answer, frames[answer], leak, frames[leak])
 	if len(lines) > 0 {

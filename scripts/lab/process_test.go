@@ -57,7 +57,7 @@ func (h *host) command(line string) *exec.Cmd {
 	c := exec.Command("ip", "netns", "exec", h.netns, "bash", "-c", line)
 	c.Dir = h.dir
 	c.Env = []string{
-		"PATH=" + binDir() + ":" + os.Getenv("PATH"), "HOME=" + h.dir, "LC_ALL=C.UTF-8",
+		"PATH=" + binDir() + ":" + kuboDir() + ":" + os.Getenv("PATH"), "HOME=" + h.dir, "LC_ALL=C.UTF-8",
 		"SHOAL_HOME=" + h.home(), "IPFS_PATH=" + filepath.Join(h.dir, "ipfs"),
 	}
 	// Its own group, so that Ctrl-C reaches this test alone, which then ends all in
