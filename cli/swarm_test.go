@@ -55,7 +55,10 @@ func run(dir string, env []string, name string, args ...string) error {
 //	peers NAME N               wait until it knows N peers that run jobs
 //	running NAME JOB           wait until the job runs; $EXECUTOR is the name of the node that runs it
 //	crash NAME                 SIGKILL
-//	halt NAME                  SIGTERM, and wait until it has stopped
+//	halt NAME                  SIGTERM, and wait until it has stopped: with code 0, and with nothing left of it
+//	abandon NAME               SIGTERM twice: it ends at once, and no child outlives it
+//	connected NAME N           wait until N clients are connected to it
+//	freeze NAME, thaw NAME     SIGSTOP and SIGCONT
 //	behind NAME FILE WORD COMMAND…
 //	                           start a command at that node and go on once it has said WORD
 //	ended CODE FILE            wait until that command has ended; what it said is in FILE
@@ -92,11 +95,12 @@ func TestSwarm(t *testing.T) {
 			e.Defer(s.stop)
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("GUESTS", guests)
+			e.Setenv("NODE", bin)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve, "on": on, "first": first, "exits": exits, "peers": peers, "running": running,
-			"crash": crash, "halt": halt, "interrupt": interrupt, "behind": behind, "ended": ended,
+			"crash": crash, "halt": halt, "freeze": freeze, "thaw": thaw, "connected": connected, "abandon": abandon, "interrupt": interrupt, "behind": behind, "ended": ended,
 		},
 	})
 }
@@ -328,17 +332,6 @@ func crash(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no node %q runs", args[0])
 	}
 	ts.Check(p.cmd.Process.Kill())
-	<-p.done
-	delete(s.nodes, args[0])
-}
-
-func halt(ts *testscript.TestScript, _ bool, args []string) {
-	s := theSwarm(ts)
-	p := s.nodes[args[0]]
-	if p == nil {
-		ts.Fatalf("no node %q runs", args[0])
-	}
-	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
 	<-p.done
 	delete(s.nodes, args[0])
 }

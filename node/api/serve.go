@@ -17,13 +17,13 @@ import (
 const (
 	headerTime = 10 * time.Second // for a request's header
 	idleTime   = 15 * time.Second // between two requests: strangers hold connections too
-	stopTime   = 2 * time.Second  // for answers under way when the node stops
+	stopTime   = time.Second      // for answers under way when the node stops, of which all takes five at most
 	maxHeader  = 32 << 10         // bytes of a request's header
 )
 
 // Serve answers on l with h until ctx ends or l fails, and then closes l. The
 // requests' contexts end with ctx, which ends streams, as broken ones; answers
-// under way get two seconds. When it returns, no handler is running. Its error is nil when
+// under way get a second. When it returns, no handler is running. Its error is nil when
 // ctx ended it.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
 	std, err := zap.NewStdLogAt(log, zap.DebugLevel)

@@ -1,7 +1,7 @@
 // guest does what its arguments say, one after the other, so that the tests can
 // have a job do anything:
 //
-//	print TEXT · warn TEXT · sleep MILLISECONDS · list DIR · cat FILE · write FILE TEXT · oddlink DIR · exit CODE
+//	print TEXT · warn TEXT · sleep MILLISECONDS · list DIR · cat FILE · write FILE TEXT · oddlink DIR · spin · exit CODE
 //
 // It is in C because that compiles in the node in milliseconds.
 #include <dirent.h>
@@ -88,7 +88,10 @@ int main(int argc, char **argv) {
 				perror(path);
 				exit(1);
 			}
-		} else if (strcmp(verb, "exit") == 0)
+		} else if (strcmp(verb, "spin") == 0)
+			for (volatile int i = 0;; i++)
+				;
+		else if (strcmp(verb, "exit") == 0)
 			exit(atoi(next()));
 		else {
 			fprintf(stderr, "unknown verb %s\n", verb);
