@@ -23,7 +23,7 @@ func (p *program) list() *cli.Command {
 			if err != nil {
 				return err
 			}
-			p.sayWhoIsSilent(l.Silent)
+			p.sayWhoIsSilent(l.Silent, "jobs")
 			jobs := l.Jobs
 			return p.show(as, jobs, func(w io.Writer, wide bool) {
 				if len(jobs) == 0 {
@@ -36,8 +36,8 @@ func (p *program) list() *cli.Command {
 	}
 }
 
-// sayWhoIsSilent says whose jobs are missing in a list.
-func (p *program) sayWhoIsSilent(silent []job.PeerID) {
+// sayWhoIsSilent says whose part of a list is missing.
+func (p *program) sayWhoIsSilent(silent []job.PeerID, what string) {
 	var names []string
 	for _, s := range silent {
 		names = append(names, printable(s.Short()))
@@ -45,9 +45,9 @@ func (p *program) sayWhoIsSilent(silent []job.PeerID) {
 	switch len(names) {
 	case 0:
 	case 1:
-		p.say("1 peer did not answer; its jobs are not shown: %s", names[0])
+		p.say("1 peer did not answer; its %s are not shown: %s", what, names[0])
 	default:
-		p.say("%d peers did not answer; their jobs are not shown: %s", len(names), strings.Join(names, ", "))
+		p.say("%d peers did not answer; their %s are not shown: %s", len(names), what, strings.Join(names, ", "))
 	}
 }
 

@@ -30,7 +30,7 @@ func (p *program) serveFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.BoolFlag{Name: "private", EnvVars: []string{"SHOAL_PRIVATE"}, Usage: "be in a swarm that needs a key", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "initial", EnvVars: []string{"SHOAL_INITIAL"}, Usage: "found a private swarm: make its key, unless the home has one", DisableDefaultText: true},
-		&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`"},
+		&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`, with a token or by the code that is shown then"},
 		&cli.StringFlag{Name: "token", EnvVars: []string{"SHOAL_TOKEN"}, Usage: "the `TOKEN` that lets this machine in; better set SHOAL_TOKEN, which ps does not show"},
 		&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
 		&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
@@ -64,6 +64,7 @@ func (p *program) runServe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.ShowCode = p.showCode
 	defer log.Sync()
 	n, err := node.New(cfg, log)
 	if err != nil {

@@ -62,6 +62,8 @@ func run(dir string, env []string, name string, args ...string) error {
 //	behind NAME FILE WORD COMMAND…
 //	                           start a command at that node and go on once it has said WORD
 //	ended CODE FILE            wait until that command has ended; what it said is in FILE
+//	leave FILE                 SIGINT to the command that writes that file
+//	code VAR FILE              set VAR to the join code that a node has shown there
 //	interrupt NAME COMMAND…    the same as on, with Ctrl-C once it has printed two lines
 func TestSwarm(t *testing.T) {
 	bin, err := builtNode()
@@ -101,6 +103,7 @@ func TestSwarm(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve, "on": on, "first": first, "exits": exits, "peers": peers, "running": running,
 			"crash": crash, "halt": halt, "freeze": freeze, "thaw": thaw, "connected": connected, "abandon": abandon, "interrupt": interrupt, "behind": behind, "ended": ended,
+			"leave": leave, "code": code,
 		},
 	})
 }
@@ -364,6 +367,20 @@ func ended(ts *testscript.TestScript, _ bool, args []string) {
 	if code := strconv.Itoa(p.cmd.ProcessState.ExitCode()); code != args[0] {
 		ts.Fatalf("%s exited with %s, want %s:\n%s", args[1], code, args[0], ts.ReadFile(args[1]))
 	}
+}
+
+func leave(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(theSwarm(ts).behind[args[0]].cmd.Process.Signal(os.Interrupt))
+}
+
+var shownCode = regexp.MustCompile(`join approve (\S+)`)
+
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	m := shownCode.FindStringSubmatch(ts.ReadFile(args[1]))
+	if m == nil {
+		ts.Fatalf("%s shows no code", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {

@@ -11,7 +11,7 @@ func (p *program) token() *cli.Command {
 	return &cli.Command{
 		Name:        "token",
 		Usage:       "let machines into the private swarm",
-		Description: p.examples("A token lets any machine that has it join, until it expires.", "node token create --ttl 10m"),
+		Description: p.examples("A token lets any machine that has it join, however many and however often, until it expires. For one machine alone, see `node join`.", "node token create --ttl 10m"),
 		Subcommands: []*cli.Command{{
 			Name:        "create",
 			Usage:       "make a token",

@@ -34,6 +34,7 @@ type backend struct {
 	log   *zap.Logger
 	ready atomic.Bool
 	api   net.Addr // where the HTTP API listens
+	door  door     // where machines wait that have no token
 }
 
 func (b *backend) Ready() bool { return b.ready.Load() }
@@ -121,9 +122,12 @@ func (b *backend) joinAt() string {
 	return net.JoinHostPort(host, port)
 }
 
-func (b *backend) Join(_ context.Context, msg []byte) ([]byte, error) {
+func (b *backend) Join(ctx context.Context, remote string, msg []byte) ([]byte, error) {
 	if b.key == nil {
 		return nil, api.Errorf(api.CodeInvalid, "this node is in no private swarm: there is no key to hand over")
+	}
+	if _, ok := p2p.RequestID(msg); ok {
+		return b.door.wait(ctx, remote, msg)
 	}
 	self := peer.AddrInfo{ID: b.mesh.Host().ID(), Addrs: b.mesh.Host().Addrs()}
 	reply, joiner, err := p2p.Admit(*b.key, self, b.cfg.now(), msg)
@@ -196,7 +200,7 @@ func apiError(err error) error {
 		code = api.CodeTokenExpired
 	case errors.Is(err, p2p.ErrTokenForeign):
 		code = api.CodeTokenForeign
-	case errors.Is(err, p2p.ErrTokenMalformed), errors.Is(err, p2p.ErrTokenWrong):
+	case errors.Is(err, p2p.ErrTokenMalformed), errors.Is(err, p2p.ErrTokenWrong), errors.Is(err, p2p.ErrCodeMalformed), errors.Is(err, p2p.ErrCodeWrong):
 		code = api.CodeTokenMalformed
 	default:
 		return err

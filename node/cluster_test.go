@@ -65,6 +65,11 @@ func start(t *testing.T, cfg Config) *running {
 
 func tryStart(t *testing.T, cfg Config) (*running, error) {
 	t.Helper()
+	return tryStartLogging(t, cfg, quiet(t))
+}
+
+func tryStartLogging(t *testing.T, cfg Config, log *zap.Logger) (*running, error) {
+	t.Helper()
 	if cfg.Home == "" {
 		cfg.Home = t.TempDir()
 	}
@@ -74,7 +79,7 @@ func tryStart(t *testing.T, cfg Config) (*running, error) {
 	if cfg.API == "" {
 		cfg.API = "127.0.0.1:0"
 	}
-	n, err := New(cfg, quiet(t))
+	n, err := New(cfg, log)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,12 @@ type Config struct {
 	// or of their HTTP API (/ip4/10.0.0.7/tcp/1234/http), which is asked for it.
 	Peers []string
 
+	// ShowCode shows a person the code with which this node can be let in, and for
+	// how long: the node has no token and waits. It is called once, from another
+	// goroutine. Without it a node that has no token is refused.
+	ShowCode func(code string, life time.Duration)
+	codeLife time.Duration // that a code is good for, if not codeLife
+
 	Labels map[string]string // beside the automatic ones; they win over those that `node labels set` has kept in Home
 	// LabelHostname tells all peers what this machine is called, in the label
 	// hostname. Default no: it is nobody's business.

@@ -1,20 +1,18 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
-	"net/url"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/p2p"
@@ -24,18 +22,20 @@ import (
 type membership struct {
 	key   *p2p.SwarmKey // nil in an open swarm
 	first []peer.AddrInfo
-	later []string // URLs of members that did not answer, to be asked again
+	later []p2p.Contact // HTTP addresses of members that have not answered yet, to be asked again
 }
 
 // alone reports whether nobody else is meant to find this node.
-func (m *membership) alone() bool { return m.key == nil && len(m.first) == 0 }
+func (m *membership) alone() bool { return m.key == nil && len(m.first) == 0 && len(m.later) == 0 }
 
 // entry is what a membership is settled with.
 type entry struct {
 	Config
-	home     *home
-	identity crypto.PrivKey
-	token    string // "" if the operator has given none
+	home  *home
+	self  peer.ID
+	token string                // "" if the operator has given none
+	plea  func() (*plea, error) // makes it once
+	log   *zap.Logger
 }
 
 // private reports whether the operator means a private swarm. A token or --join
@@ -43,8 +43,12 @@ type entry struct {
 // to talk a node into an open swarm, where it would run the jobs of strangers.
 func (e entry) private() bool { return e.Private || e.Join != "" || e.token != "" }
 
-func newEntry(cfg Config, h *home, identity crypto.PrivKey) (e entry, err error) {
-	e = entry{Config: cfg, home: h, identity: identity, token: cfg.Token}
+func newEntry(cfg Config, h *home, identity crypto.PrivKey, log *zap.Logger) (e entry, err error) {
+	e = entry{Config: cfg, home: h, token: cfg.Token, log: log}
+	if e.self, err = peer.IDFromPrivateKey(identity); err != nil {
+		return e, fmt.Errorf("derive the peer ID: %w", err)
+	}
+	e.plea = sync.OnceValues(func() (*plea, error) { return newPlea(e.self, cmp.Or(cfg.codeLife, codeLife), cfg.ShowCode) })
 	if e.token == "" {
 		e.token, err = h.token()
 	}
@@ -52,7 +56,9 @@ func newEntry(cfg Config, h *home, identity crypto.PrivKey) (e entry, err error)
 }
 
 // enter settles the membership: the key that the home has, a new one, or one
-// that a member hands over for a token; and the peers that were named.
+// that a member hands over for a token or a code; and the peers that were named.
+// A node that can begin without them does so; another waits for the first that
+// lets it in, for as long as it takes.
 func (e entry) enter(ctx context.Context) (m membership, err error) {
 	if m.key, err = e.key(); err != nil {
 		return m, err
@@ -61,34 +67,120 @@ func (e entry) enter(ctx context.Context) (m membership, err error) {
 	if err != nil {
 		return m, err
 	}
-	var silent error
 	for _, c := range contacts {
 		if c.Info != nil {
 			m.first = append(m.first, *c.Info)
-			continue
+		} else {
+			m.later = append(m.later, c)
 		}
-		switch err := m.ask(ctx, e, c.URL); {
-		case away(err):
-			m.later, silent = append(m.later, c.URL), errors.Join(silent, err)
-		case err != nil:
+	}
+	if m.key == nil && e.private() {
+		if err := e.canJoin(&m); err != nil {
 			return m, err
 		}
 	}
-	switch {
-	case silent != nil && m.key == nil && len(m.first) == 0:
-		return m, silent // with a key, or another contact, it is enough to ask again later
-	case m.key == nil && e.token != "" && len(m.first) > 0:
-		return m, api.Errorf(api.CodeInvalid, "a token is exchanged at a member's HTTP address, and none was given that answers: name one with --join IP, or --peer /ip4/IP/tcp/1234/http")
-	case e.private() && m.key == nil:
-		return m, api.Errorf(api.CodeInvalid, "a private swarm needs its key and home %s has none: found a swarm with `node serve --private --initial`, "+
-			"or join one with the line that `node token create` prints at a member", e.home.dir)
-	}
-	return m, nil
+	return m, e.search(ctx, &m)
 }
 
-// away reports whether the error says that nobody answered, which may change.
-func away(err error) bool {
-	return api.CodeOf(err) == api.CodeUnreachable || api.CodeOf(err) == api.CodeTimeout
+// canJoin refuses what cannot lead into a private swarm, before anybody is asked.
+func (e entry) canJoin(m *membership) error {
+	switch {
+	case len(m.later) == 0 && len(m.first) > 0:
+		return api.Errorf(api.CodeInvalid, "the key of a private swarm is had at a member's HTTP address, and none was given: name one with --join IP, or --peer /ip4/IP/tcp/1234/http")
+	case len(m.later) == 0:
+		return api.Errorf(api.CodeInvalid, "a private swarm needs its key and home %s has none: found a swarm with `node serve --private --initial`, "+
+			"or join one with the line that `node token create` prints at a member, or with --join IP alone, to be let in with a code", e.home.dir)
+	case e.token == "":
+		return nil
+	}
+	_, _, err := p2p.Ask(e.token, e.self, e.now())
+	return apiError(err)
+}
+
+// firstLook is how long a node that can begin without them waits for the members
+// that were named to answer.
+const firstLook = time.Second
+
+// outcome is what came of asking one member.
+type outcome struct {
+	at p2p.Contact
+	found
+	err error
+}
+
+// search asks all members at m.later side by side until the first has answered,
+// moves what it told into m, and leaves the others there.
+func (e entry) search(ctx context.Context, m *membership) error {
+	if len(m.later) == 0 {
+		return nil
+	}
+	outcomes := make(chan outcome, len(m.later))
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	searching, enough := context.WithCancel(ctx)
+	defer enough()
+	for _, c := range m.later {
+		asking.Go(func() {
+			f, err := patiently(searching, e.log, c.URL, func() (found, error) { return e.ask(searching, c, m.key) })
+			outcomes <- outcome{c, f, err}
+		})
+	}
+	var look <-chan time.Time // never, for a node that needs a member to begin
+	if m.key != nil || !e.private() {
+		timer := time.NewTimer(firstLook)
+		defer timer.Stop()
+		look = timer.C
+	}
+	var refused []outcome
+	for len(m.later) > 0 {
+		select {
+		case o := <-outcomes:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			m.later = slices.DeleteFunc(m.later, func(c p2p.Contact) bool { return c == o.at })
+			if o.err == nil {
+				e.complain(refused)
+				return e.admitted(m, o.found)
+			}
+			if errors.Is(o.err, errNobody) {
+				return o.err
+			}
+			refused = append(refused, o)
+		case <-look:
+			e.complain(refused)
+			return nil
+		}
+	}
+	if len(m.first) > 0 && (m.key != nil || !e.private()) {
+		e.complain(refused)
+		return nil
+	}
+	var errs []error
+	for _, o := range refused {
+		errs = append(errs, o.err)
+	}
+	return errors.Join(errs...)
+}
+
+// complain logs which members cannot be used, where others can.
+func (e entry) complain(refused []outcome) {
+	for _, o := range refused {
+		e.log.Error("a member that was named cannot be used", zap.String("at", o.at.URL), zap.Error(o.err))
+	}
+}
+
+// admitted takes what a member told. A new key is kept in the home.
+func (e entry) admitted(m *membership, f found) error {
+	m.first = append(m.first, f.peers...)
+	if m.key == nil && f.key != nil {
+		if err := f.key.Save(e.home.path("swarm.key")); err != nil {
+			return err
+		}
+		e.log.Info("joined the swarm", zap.String("swarm", f.key.Fingerprint()))
+	}
+	m.key = f.key
+	return nil
 }
 
 // key is the one that the home has, or a new one if a swarm is to be founded,
@@ -108,117 +200,4 @@ func (e entry) key() (*p2p.SwarmKey, error) {
 		return nil, err
 	}
 	return &key, nil
-}
-
-// ask learns from the HTTP API of a member who it is and, with a token, the
-// swarm's key.
-func (m *membership) ask(ctx context.Context, e entry, at string) error {
-	id, err := api.FetchID(ctx, at)
-	if err != nil {
-		return err
-	}
-	info, err := addrInfo(id, at)
-	if err != nil {
-		return err
-	}
-	switch {
-	case !id.Private && (m.key != nil || e.private()):
-		return api.Errorf(api.CodeInvalid, "%s says that it is in an open swarm, and this node is to be in a private one: check the address, "+
-			"or start without --private, --join and token, and with a --home of its own, to be in an open one", at)
-	case id.Private && m.key != nil && id.Swarm != m.key.Fingerprint():
-		return api.Errorf(api.CodeInvalid, "%s is in swarm %s and home %s belongs to swarm %s: give this node another --home to join there", at, id.Swarm, e.home.dir, m.key.Fingerprint())
-	case id.Private && m.key == nil:
-		if err := m.admit(ctx, e, at, info.ID); err != nil {
-			return err
-		}
-	}
-	m.first = append(m.first, info)
-	return nil
-}
-
-// reach goes on asking the members that did not answer at the start, until each
-// has, or ctx ends. With one of them this node knows the swarm; with others too
-// it heals one that was cut.
-func (m *membership) reach(ctx context.Context, e entry, mesh *p2p.Mesh, log *zap.Logger) error {
-	var g errgroup.Group
-	for _, at := range m.later {
-		g.Go(func() error {
-			_, err := backoff.Retry(ctx, func() (struct{}, error) {
-				found := membership{key: m.key}
-				if err := found.ask(ctx, e, at); away(err) {
-					return struct{}{}, err
-				} else if err != nil {
-					log.Error("a member that was named cannot be used", zap.String("at", at), zap.Error(err))
-					return struct{}{}, nil
-				}
-				return struct{}{}, mesh.Connect(ctx, found.first[0])
-			}, backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, again time.Duration) {
-				log.Warn("a member does not answer yet, trying on", zap.String("at", at), zap.Duration("again in", again.Round(time.Second)), zap.Error(err))
-			}))
-			return ended(ctx, err)
-		})
-	}
-	return g.Wait()
-}
-
-// admit exchanges the token for the swarm's key and keeps it in the home.
-func (m *membership) admit(ctx context.Context, e entry, at string, member peer.ID) error {
-	if e.token == "" {
-		return api.Errorf(api.CodeInvalid, "%s is in a private swarm, which needs a token: run `node token create` at a member and use the line that it prints, "+
-			"set SHOAL_TOKEN, or write the token to %s", at, e.home.path("token"))
-	}
-	self, err := peer.IDFromPrivateKey(e.identity)
-	if err != nil {
-		return fmt.Errorf("derive the peer ID: %w", err)
-	}
-	msg, finish, err := p2p.Ask(e.token, self, e.now())
-	if err != nil {
-		return apiError(err)
-	}
-	reply, err := api.Join(ctx, at, msg)
-	if err != nil {
-		return fmt.Errorf("join at %s: %w", at, err)
-	}
-	admission, err := finish(reply)
-	if err != nil {
-		return fmt.Errorf("join at %s: %w", at, apiError(err))
-	}
-	if admission.Member.ID != member {
-		return fmt.Errorf("join at %s: it says that it is peer %s and proved to be %s; somebody may be in between", at, member, admission.Member.ID)
-	}
-	if err := admission.Key.Save(e.home.path("swarm.key")); err != nil {
-		return err
-	}
-	m.key = &admission.Key
-	return nil
-}
-
-// addrInfo is where to dial the peer that answered at the URL: the address at
-// which it was just reached, which is known to work, then its own.
-func addrInfo(id api.ID, at string) (peer.AddrInfo, error) {
-	p, err := peer.Decode(id.Peer)
-	if err != nil {
-		return peer.AddrInfo{}, fmt.Errorf("%s names itself %q, which is no peer ID: %w", at, id.Peer, err)
-	}
-	info := peer.AddrInfo{ID: p}
-	for _, s := range id.Addrs {
-		a, err := multiaddr.NewMultiaddr(s)
-		if err != nil {
-			return info, fmt.Errorf("%s gives the address %q, which is no multiaddr: %w", at, s, err)
-		}
-		if a, _ = peer.SplitAddr(a); a != nil {
-			info.Addrs = append(info.Addrs, a)
-		}
-	}
-	if len(info.Addrs) == 0 {
-		return info, fmt.Errorf("%s lists no address at which it can be reached", at)
-	}
-	u, err := url.Parse(at)
-	if err != nil {
-		return info, fmt.Errorf("parse %q: %w", at, err)
-	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
-		info = p2p.ReachedAt(info, ip)
-	}
-	return info, nil
 }

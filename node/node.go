@@ -88,13 +88,13 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	at, err := newEntry(n.cfg, h, identity)
+	at, err := newEntry(n.cfg, h, identity, n.log.Named("join"))
 	if err != nil {
 		return err
 	}
 	member, err := at.enter(ctx)
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	cfg := n.cfg.withDefaults(member.alone())
 
@@ -197,13 +197,13 @@ func (p *parts) run(ctx context.Context, ready func(Offer)) error {
 	g.Go(func() error { return api.Serve(ctx, socket, api.Local(p.backend, log), log) })
 	clients := &authorized{file: AuthorizedPath(p.home.dir), log: log}
 	g.Go(func() error { return api.Serve(ctx, p.public, api.Public(p.backend, clients.allow, log), log) })
-	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(p.backend.own, caller, log), log) })
+	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(p.backend.own, &p.backend.door, caller, log), log) })
 	// The ledger outlives the scheduler, so that what it appended last is committed.
 	bookCtx, closeBook := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return p.book.Run(bookCtx) })
 	g.Go(func() error { defer closeBook(); return p.wire.sched.Run(ctx) })
 	g.Go(func() error { return p.mesh.Run(ctx) })
-	g.Go(func() error { return p.member.reach(ctx, p.entry, p.mesh, p.log.Named("p2p")) })
+	g.Go(func() error { return p.member.reach(ctx, p.entry, p.mesh) })
 	g.Go(func() error { return p.store.Run(ctx) })
 	g.Go(func() error { return p.wire.deliver(ctx) })
 	g.Go(func() error { return p.wire.publish(ctx) })

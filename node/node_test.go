@@ -363,7 +363,6 @@ func TestEntryIsRefused(t *testing.T) {
 		{"member that says it is in an open swarm", Config{Join: open.offer.API, Token: a.offer.Join.Token}, []string{"open swarm", open.offer.API}},
 		{"likewise, without a token", Config{Join: open.offer.API}, []string{"open swarm"}},
 		{"likewise, by --peer", Config{Peers: []string{"http://" + open.offer.API}, Token: a.offer.Join.Token}, []string{"open swarm"}},
-		{"nobody there", Config{Join: taken.Addr().String()[:9] + ":1"}, []string{"127.0.0.1:1"}},
 		{"no key", Config{Private: true}, []string{"--initial", "node token create"}},
 		{"home in use", Config{Home: a.home}, []string{"in use by process", "--home"}},
 		{"API port in use", Config{API: taken.Addr().String()}, []string{taken.Addr().String(), "--api"}},

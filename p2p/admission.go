@@ -1,14 +1,18 @@
 package p2p
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/flynn/noise"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // Admission is what a joiner gets: the swarm's key and a member to connect to.
@@ -32,11 +36,16 @@ type admissionWire struct {
 // exchange useless to whoever learns S later, and a replayed request earns an
 // answer that the replayer cannot read.
 func joinHandshake(t tokenPublic, secret []byte, initiator bool) (*noise.HandshakeState, error) {
+	return newHandshake(append([]byte(tokenLabel), t.encode()...), secret, initiator, rand.Reader)
+}
+
+func newHandshake(prologue, secret []byte, initiator bool, random io.Reader) (*noise.HandshakeState, error) {
 	return noise.NewHandshakeState(noise.Config{
 		CipherSuite:  noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256),
+		Random:       random,
 		Pattern:      noise.HandshakeNN,
 		Initiator:    initiator,
-		Prologue:     append([]byte(tokenLabel), t.encode()...),
+		Prologue:     prologue,
 		PresharedKey: secret,
 	})
 }
@@ -66,12 +75,25 @@ func Ask(token string, self peer.ID, now time.Time) (msg []byte, finish func(rep
 }
 
 func finishAsk(hs *noise.HandshakeState, t tokenPublic, reply []byte) (Admission, error) {
+	a, err := readAnswer(hs, reply, fmt.Errorf("%w: whoever answered does not know it: check the address, or %s", ErrTokenWrong, tokenNextStep))
+	if err != nil {
+		return Admission{}, err
+	}
+	if a.Key.fingerprint() != t.swarm {
+		return Admission{}, fmt.Errorf("%w: the member sent the key of swarm %s: %s", ErrTokenForeign, a.Key.Fingerprint(), tokenNextStep)
+	}
+	return a, nil
+}
+
+// readAnswer reads the member's message; wrong is the error if it was not made
+// with the secret, for this request.
+func readAnswer(hs *noise.HandshakeState, reply []byte, wrong error) (Admission, error) {
 	if len(reply) > admissionLimit {
 		return Admission{}, fmt.Errorf("joining: the answer is longer than %d bytes: is a Shoal node at that address?", admissionLimit)
 	}
 	payload, _, _, err := hs.ReadMessage(nil, reply)
 	if err != nil {
-		return Admission{}, fmt.Errorf("%w: whoever answered does not know it: check the address, or %s", ErrTokenWrong, tokenNextStep)
+		return Admission{}, wrong
 	}
 	var w admissionWire
 	if err := decMode.Unmarshal(payload, &w); err != nil {
@@ -81,10 +103,20 @@ func finishAsk(hs *noise.HandshakeState, t tokenPublic, reply []byte) (Admission
 	if err != nil {
 		return Admission{}, fmt.Errorf("joining: the member's answer does not decode (another version of Shoal?): %w", err)
 	}
-	if a.Key.fingerprint() != t.swarm {
-		return Admission{}, fmt.Errorf("%w: the member sent the key of swarm %s: %s", ErrTokenForeign, a.Key.Fingerprint(), tokenNextStep)
-	}
 	return a, nil
+}
+
+// writeAnswer makes the member's message.
+func writeAnswer(hs *noise.HandshakeState, key SwarmKey, member peer.AddrInfo) ([]byte, error) {
+	answer, err := encMode.Marshal(admissionWire{Key: key[:], Member: []byte(member.ID), Addrs: encodeAddrs(member.Addrs)})
+	if err != nil {
+		return nil, fmt.Errorf("admitting a peer: %w", err)
+	}
+	reply, _, _, err := hs.WriteMessage(nil, answer)
+	if err != nil {
+		return nil, fmt.Errorf("admitting a peer: %w", err)
+	}
+	return reply, nil
 }
 
 func (w admissionWire) admission() (Admission, error) {
@@ -130,35 +162,48 @@ func Admit(key SwarmKey, member peer.AddrInfo, now time.Time, msg []byte) (reply
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: the joiner's peer ID does not decode", ErrTokenMalformed)
 	}
-	answer, err := encMode.Marshal(admissionWire{Key: key[:], Member: []byte(member.ID), Addrs: encodeAddrs(member.Addrs)})
-	if err != nil {
-		return nil, "", fmt.Errorf("admitting a peer: %w", err)
-	}
-	reply, _, _, err = hs.WriteMessage(nil, answer)
-	if err != nil {
-		return nil, "", fmt.Errorf("admitting a peer: %w", err)
-	}
-	return reply, joiner, nil
+	reply, err = writeAnswer(hs, key, member)
+	return reply, joiner, err
 }
 
-// ReachedAt puts the IP at which a peer was reached before the addresses that it
-// knows of itself, with the same TCP ports: behind a port forward or in a
-// container a node does not know the address it is seen at.
-func ReachedAt(info peer.AddrInfo, ip netip.Addr) peer.AddrInfo {
-	ip = ip.Unmap().WithZone("")
-	family := "ip4"
-	if ip.Is6() {
-		family = "ip6"
-	}
-	var out []multiaddr.Multiaddr
+// ReachedAt puts the host at which a peer's API was reached, an IP or a DNS name,
+// before the addresses that the peer knows of itself, with the same TCP ports:
+// behind a port forward or in a container a node does not know the address it is
+// seen at. Wildcard addresses, which lead nowhere, are left out; so are loopback
+// ones, unless it was reached over loopback: elsewhere they lead to the wrong
+// machine.
+func ReachedAt(info peer.AddrInfo, host string) peer.AddrInfo {
+	at, _ := hostPart(host)
+	var reached []multiaddr.Multiaddr
 	for _, m := range info.Addrs {
-		port, err := m.ValueForProtocol(multiaddr.P_TCP)
-		if err != nil {
-			continue
-		}
-		if at, err := multiaddr.NewMultiaddr(fmt.Sprintf("/%s/%s/tcp/%s", family, ip, port)); err == nil {
-			out = append(out, at)
+		if port, err := m.ValueForProtocol(multiaddr.P_TCP); err == nil {
+			if a, err := multiaddr.NewMultiaddr(fmt.Sprintf("%s/tcp/%s", at, port)); err == nil {
+				reached = append(reached, a)
+			}
 		}
 	}
-	return peer.AddrInfo{ID: info.ID, Addrs: mergeAddrs(out, info.Addrs)}
+	return peer.AddrInfo{ID: info.ID, Addrs: mergeAddrs(reached, SeenFrom(info, host).Addrs)}
+}
+
+// SeenFrom leaves out those addresses of a peer that lead nowhere from a machine
+// that reaches the peer's swarm at host: see ReachedAt.
+func SeenFrom(info peer.AddrInfo, host string) peer.AddrInfo {
+	_, near := hostPart(host)
+	return peer.AddrInfo{ID: info.ID, Addrs: slices.DeleteFunc(slices.Clone(info.Addrs), func(m multiaddr.Multiaddr) bool {
+		return manet.IsIPUnspecified(m) || !near && manet.IsIPLoopback(m)
+	})}
+}
+
+// hostPart is the beginning of a multiaddr at that host; near is true if it is
+// this machine.
+func hostPart(host string) (part string, near bool) {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return "/dns/" + host, host == "localhost"
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		return "/ip6/" + ip.String(), ip.IsLoopback()
+	}
+	return "/ip4/" + ip.String(), ip.IsLoopback()
 }

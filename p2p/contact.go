@@ -19,13 +19,15 @@ const apiPort = "1234"
 // tells its ID and addresses, or, with Info set, those themselves.
 type Contact struct {
 	URL  string
+	ID   peer.ID // who must answer at URL; empty if any peer may
 	Info *peer.AddrInfo
 }
 
 // ParseContact reads what --peer and --join take:
 //
 //	/ip4/10.0.0.7/tcp/1235/p2p/12D3…   a peer's address with its ID
-//	/ip4/10.0.0.7/tcp/1234/http        its HTTP API (also https, ip6, dns, dns4, dns6)
+//	/ip4/10.0.0.7/tcp/1234/http        its HTTP API (also https, ip6, dns, dns4, dns6;
+//	                                   with /p2p/12D3… behind it, only that peer will do)
 //	10.0.0.7   10.0.0.7:1234   attic:1234   http://attic:1234
 func ParseContact(s string) (Contact, error) {
 	s = strings.TrimSpace(s)
@@ -55,18 +57,19 @@ func parseMultiaddrContact(s string) (Contact, error) {
 	if err != nil {
 		return Contact{}, fmt.Errorf("%w (%v)", badContact(s), err)
 	}
-	if _, err := m.ValueForProtocol(multiaddr.P_P2P); err == nil {
-		info, err := peer.AddrInfoFromP2pAddr(m)
-		if err != nil || len(info.Addrs) == 0 {
-			return Contact{}, fmt.Errorf("%q names a peer but not where it is: put its address before /p2p, as in /ip4/10.0.0.7/tcp/1235/p2p/12D3…", s)
-		}
-		return Contact{Info: info}, nil
-	}
-	host, port, scheme := httpParts(m)
-	if scheme == "" || !validPort(port) {
+	at, id := peer.SplitAddr(m)
+	host, port, scheme := httpParts(at)
+	switch {
+	case scheme != "" && validPort(port):
+		c := urlContact(scheme, host, port)
+		c.ID = id
+		return c, nil
+	case scheme != "" || id == "":
 		return Contact{}, badContact(s)
+	case len(at) == 0:
+		return Contact{}, fmt.Errorf("%q names a peer but not where it is: put its address before /p2p, as in /ip4/10.0.0.7/tcp/1235/p2p/12D3…", s)
 	}
-	return urlContact(scheme, host, port), nil
+	return Contact{Info: &peer.AddrInfo{ID: id, Addrs: []multiaddr.Multiaddr{at}}}, nil
 }
 
 // httpParts takes HOST/tcp/PORT/http, …/https or …/tls/http apart; scheme is

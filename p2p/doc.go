@@ -16,8 +16,24 @@
 // outside of it: no public bootstrap peer, relay, address probe or discovery on
 // the local network. Without a key the swarm is open.
 //
-// A newcomer gets the key from any member by [Ask] and [Admit], with a token
-// that every member can make and check and that none has to store.
+// # Joining
+//
+// A newcomer gets the key from a member in one Noise handshake (NNpsk0), whose
+// secret both must know:
+//
+//   - With a token, by [Ask] and [Admit]. Every member can make and check one, and
+//     none has to store it; so a token is good for everybody who has it, until it
+//     expires, and cannot be used up.
+//   - Without one, by a [Code] that the newcomer makes and shows. Its request waits
+//     at the members that it can reach, which can neither read nor answer it. A
+//     person types the code at any member; that one gathers the requests that wait
+//     anywhere in the swarm, answers the one that the code fits, and hands the
+//     answer to the members that hold it. The members see to it that a code is good
+//     once and for ten minutes.
+//
+// Whoever is in between without the secret can hold both up, and learns nothing:
+// it cannot read an answer, make one, or lead the newcomer into another swarm. An
+// exchange that was recorded stays closed to those who learn its secret later.
 //
 // # What is promised
 //

@@ -3,7 +3,6 @@ package p2p
 import (
 	"bytes"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +69,6 @@ func TestJoin(t *testing.T) {
 	}
 	if got.Key != c.key || got.Member.ID != c.member.ID || len(got.Member.Addrs) != 2 || !got.Member.Addrs[0].Equal(c.member.Addrs[0]) {
 		t.Errorf("got %v", got)
-	}
-	at := ReachedAt(got.Member, netip.MustParseAddr("203.0.113.9"))
-	if at.Addrs[0].String() != "/ip4/203.0.113.9/tcp/1235" || len(at.Addrs) != 3 {
-		t.Errorf("reached at %v", at.Addrs)
 	}
 }
 

@@ -61,6 +61,12 @@ type Swarm interface {
 	Ready() bool
 	// Token makes a token with which a machine can join for the time given.
 	Token(ctx context.Context, ttl time.Duration) (Token, error)
-	// Join answers a joiner's handshake message (see p2p.Admit).
-	Join(ctx context.Context, msg []byte) ([]byte, error)
+	// Join answers the handshake message of a joiner at the remote address: see
+	// p2p.Admit, and p2p.Code, whose request is held for up to JoinHold; no answer
+	// and no error says that nobody has let it in yet.
+	Join(ctx context.Context, remote string, msg []byte) ([]byte, error)
+	// Waiting lists the machines that wait at any peer to be let in with a code,
+	// and Approve lets in the one that shows it.
+	Waiting(ctx context.Context) (JoinList, error)
+	Approve(ctx context.Context, code string) (Approved, error)
 }

@@ -26,7 +26,8 @@ func (c *Client) Token(ctx context.Context, ttl time.Duration) (Token, error) {
 	return ask[Token](ctx, c, http.MethodPost, "/v1/tokens", TokenRequest{TTL: job.Duration(ttl)})
 }
 
-// Join sends a joiner's handshake message and gives back the answer.
+// Join sends a joiner's handshake message and gives back the answer, which is
+// empty if nobody has let it in yet.
 func (c *Client) Join(ctx context.Context, msg []byte) ([]byte, error) {
 	resp, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/join", body: bytes.NewReader(msg), contentType: typeOctets})
 	if err != nil {

@@ -20,9 +20,9 @@ const (
 	CodeAmbiguous      Code = "ambiguous"       // a prefix fits more than one
 	CodeConflict       Code = "conflict"        // it cannot be done in the state things are in
 	CodeNoSuchCID      Code = "no_such_cid"     // no peer that can be reached has the data
-	CodeTokenExpired   Code = "token_expired"   // the token was good once
+	CodeTokenExpired   Code = "token_expired"   // the token or join code was good once
 	CodeTokenForeign   Code = "token_foreign"   // the token is another swarm's
-	CodeTokenMalformed Code = "token_malformed" // it is no token, or a damaged one
+	CodeTokenMalformed Code = "token_malformed" // it is no token or join code, or a damaged one
 	CodeForbidden      Code = "forbidden"       // the caller may not do that
 	CodeUnauthorized   Code = "unauthorized"    // the request is not signed, or not by whom it says
 	CodeStaleNonce     Code = "stale_nonce"     // the signature was good once; sign again, with a new nonce

@@ -29,7 +29,9 @@ type fake struct {
 	add    func(context.Context, io.Reader) (Added, error)
 	tar    func(context.Context, string, io.Writer) error
 	join   func(context.Context, []byte) ([]byte, error)
-	pin    func(context.Context, string) (Pin, error)
+
+	joinFrom func(ctx context.Context, remote string, msg []byte) ([]byte, error)
+	pin      func(context.Context, string) (Pin, error)
 }
 
 var when = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -176,12 +178,40 @@ func (f *fake) Token(_ context.Context, ttl time.Duration) (Token, error) {
 	return Token{Token: "shoal1…", Expires: when.Add(ttl), Line: "SHOAL_TOKEN=… node serve --join 10.0.0.7"}, nil
 }
 
-func (f *fake) Join(ctx context.Context, msg []byte) ([]byte, error) {
+func (f *fake) Join(ctx context.Context, remote string, msg []byte) ([]byte, error) {
+	if f.joinFrom != nil {
+		return f.joinFrom(ctx, remote, msg)
+	}
 	if f.join != nil {
 		return f.join(ctx, msg)
 	}
 	return append([]byte("answer to "), msg...), nil
 }
+
+func (f *fake) Waiting(context.Context) (JoinList, error) {
+	f.saw("waiting")
+	return JoinList{Requests: []JoinRequest{aRequest}}, nil
+}
+
+func (f *fake) Approve(_ context.Context, code string) (Approved, error) {
+	f.saw("approve", code)
+	return Approved{Joiner: "12D3KooWJoiner", Address: aRequest.Address, At: aRequest.At}, nil
+}
+
+func (f *fake) Requests(context.Context) ([]JoinRequest, error) {
+	f.saw("requests")
+	return []JoinRequest{aRequest}, nil
+}
+
+func (f *fake) Answer(_ context.Context, id string, a JoinAnswer) (JoinRequest, error) {
+	f.saw("answer", id, string(a.Joiner), string(a.Message))
+	if id != aRequest.ID {
+		return JoinRequest{}, Errorf(CodeNotFound, "no machine waits with request %s", id)
+	}
+	return aRequest, nil
+}
+
+var aRequest = JoinRequest{ID: "k7q2", Address: "10.0.0.9:4000", Age: 7, State: JoinWaiting, At: "12D3KooWMe", Message: []byte("hi")}
 
 // localServer serves b on a loopback port and gives back a client for it.
 func localServer(t *testing.T, b Backend, change ...func(*routes)) (*Client, *httptest.Server) {

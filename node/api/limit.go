@@ -111,7 +111,7 @@ func (t *throttle) wait(remote string, now time.Time) time.Duration {
 }
 
 func (t *throttle) slot(remote string) *rate.Limiter {
-	i := maphash.String(t.seed, network(remote)) % addrSlots
+	i := maphash.String(t.seed, Network(remote)) % addrSlots
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.slots[i] == nil {
@@ -120,9 +120,10 @@ func (t *throttle) slot(remote string) *rate.Limiter {
 	return t.slots[i]
 }
 
-// network is what one caller has at its disposal: an IPv4 address, or the /64
-// that is given to a single IPv6 host.
-func network(remote string) string {
+// Network is what a caller at the remote address (IP:PORT) has at its disposal, and
+// what limits are counted by: an IPv4 address, or the /64 that is given to a
+// single IPv6 host.
+func Network(remote string) string {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return remote

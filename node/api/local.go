@@ -34,6 +34,7 @@ func local(b Backend, log *zap.Logger) *routes {
 	joinRoute(r, b)
 	ownerRoutes(r, b)
 	labelRoutes(r, b)
+	approveRoutes(r, b)
 	r.serveOpenAPI()
 	return r
 }
@@ -95,30 +96,43 @@ func idRoutes(r *routes, b Swarm) {
 
 // bytesReply is a response of plain bytes.
 type bytesReply struct {
+	Status      int
 	ContentType string `header:"Content-Type"`
 	Body        []byte
 }
 
+// joinMessage is a joiner's handshake message, and where it came from.
+type joinMessage struct {
+	RawBody []byte
+	remote  string
+}
+
+func (m *joinMessage) Resolve(ctx huma.Context) []error {
+	m.remote = ctx.RemoteAddr()
+	return nil
+}
+
 // joinRoute is the handshake; the message is the backend's to understand.
 func joinRoute(r *routes, b Swarm, before ...func(huma.Context, func(huma.Context))) {
-	type message struct {
-		RawBody []byte
-	}
 	route(r, huma.Operation{
 		OperationID: "join", Method: http.MethodPost, Path: "/v1/join", Security: forEverybody,
-		Summary:      "One handshake, with a token as its secret, after which the caller can join the swarm",
+		Summary:      "One handshake, with a token or a code as its secret, after which the caller can join the swarm",
 		MaxBodyBytes: maxJoin, Middlewares: before,
+		Description: "202 and nothing says that nobody has let the caller in with its code yet, and that it is to send the same message again.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The member's handshake message.",
 			Content:     binary(typeOctets),
 		}},
-	}, func(ctx context.Context, in *message) (*bytesReply, error) {
+	}, func(ctx context.Context, in *joinMessage) (*bytesReply, error) {
 		// The request's buffer is used again once this returns.
-		answer, err := b.Join(ctx, append([]byte(nil), in.RawBody...))
-		if err != nil {
+		answer, err := b.Join(ctx, in.remote, append([]byte(nil), in.RawBody...))
+		switch {
+		case err != nil:
 			return nil, err
+		case len(answer) == 0:
+			return &bytesReply{http.StatusAccepted, typeOctets, nil}, nil
 		}
-		return &bytesReply{typeOctets, answer}, nil
+		return &bytesReply{http.StatusOK, typeOctets, answer}, nil
 	})
 }
 

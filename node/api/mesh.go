@@ -19,17 +19,18 @@ func Caller(ctx context.Context) (job.PeerID, bool) {
 }
 
 // Mesh answers the other peers of the swarm about the jobs whose ledgers this
-// node holds: describe, list, watch, logs, cancel. It takes no submission and
-// has no store. caller tells whose request it is, from what the transport has
+// node holds (describe, list, watch, logs, cancel), and about the machines that
+// wait here to be let in. It takes no submission and has no store. caller tells whose request it is, from what the transport has
 // proved (a libp2p stream has a peer at its end: it is the request's
 // RemoteAddr); a request for which it says false is refused. The backend finds
 // the peer with Caller and decides what it may do. Errors of the node's own are
 // logged, not told.
-func Mesh(j Jobs, caller func(*http.Request) (job.PeerID, bool), log *zap.Logger) http.Handler {
+func Mesh(j Jobs, doors Joins, caller func(*http.Request) (job.PeerID, bool), log *zap.Logger) http.Handler {
 	r := newRoutes("Shoal node, for its peers", "What a peer may ask about the jobs in a node's ledgers.", log)
 	r.hide = true
-	r.none = "A peer may ask another about its jobs only: GET /v1/jobs and what is below it."
+	r.none = "A peer may ask another about its jobs and who waits to join there only: GET /v1/jobs, GET /v1/joins and what is below them."
 	jobRoutes(r, j)
+	joinsRoutes(r, doors)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		peer, ok := caller(req)
 		if !ok {

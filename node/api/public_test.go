@@ -121,20 +121,20 @@ func TestNetwork(t *testing.T) {
 		"[fe80::1%eth0]:443":      "fe80::/64",
 		"12D3KooW":                "12D3KooW",
 	} {
-		if got := network(remote); got != want {
+		if got := Network(remote); got != want {
 			t.Errorf("%s: got %s, want %s", remote, got, want)
 		}
 	}
 }
 
-func TestMeshAnswersForJobsAlone(t *testing.T) {
+func TestMeshAnswersForJobsAndJoinsAlone(t *testing.T) {
 	var seen job.PeerID
 	f := &fake{}
 	caller := func(r *http.Request) (job.PeerID, bool) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		return "12D3KooWPeer", err == nil && host == "127.0.0.1" && r.Header.Get("X-Stranger") == ""
 	}
-	next := Mesh(f, caller, zaptest.NewLogger(t))
+	next := Mesh(f, f, caller, zaptest.NewLogger(t))
 	srv := httptest.NewServer(next)
 	defer srv.Close()
 	c := NewClient(srv.URL)

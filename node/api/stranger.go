@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 )
 
@@ -23,8 +25,9 @@ const strangerTime = 5 * time.Second
 // FetchID asks the node whose public API is at base, such as
 // http://10.0.0.7:1234, who it is. It takes five seconds and 64 KiB at most,
 // follows no redirect and uses no proxy. Its errors tell apart that nobody is
-// there (CodeUnreachable), that somebody else is (CodeNotShoal), and that the
-// answer is too large (CodeTooLarge) or too slow (CodeTimeout).
+// there (CodeUnreachable; CodeUnavailable if a proxy says so), that somebody else
+// is (CodeNotShoal), and that the answer is too large (CodeTooLarge) or too slow
+// (CodeTimeout).
 //
 // What it returns is a stranger's word: addresses in it are not checked.
 func FetchID(ctx context.Context, base string) (ID, error) {
@@ -39,7 +42,18 @@ func FetchID(ctx context.Context, base string) (ID, error) {
 // base, and gives back its answer. Limits and errors are those of FetchID, and
 // the member's own, such as CodeTokenExpired.
 func Join(ctx context.Context, base string, msg []byte) ([]byte, error) {
-	s, err := newStranger(base, strangerTime)
+	return join(ctx, base, msg, strangerTime)
+}
+
+// WaitToJoin is Join for a message made with a code. It waits with the member for
+// about JoinHold that somebody lets this machine in; the answer is empty if nobody
+// has yet, and then the same message is to be sent again.
+func WaitToJoin(ctx context.Context, base string, msg []byte) ([]byte, error) {
+	return join(ctx, base, msg, JoinHold+strangerTime)
+}
+
+func join(ctx context.Context, base string, msg []byte, limit time.Duration) ([]byte, error) {
+	s, err := newStranger(base, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +110,10 @@ func (s stranger) ask(ctx context.Context, method, path string, body []byte) (an
 	}
 	resp, err := strangerClient().Do(req)
 	if err != nil {
-		return nil, "", s.failed(ctx, limited, err)
+		if err = s.failed(ctx, limited, err); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			err = Errorf(CodeUnreachable, "it takes connections and hangs up. Is a node just starting or stopping there, and is the port right?")
+		}
+		return nil, "", err
 	}
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -105,11 +122,15 @@ func (s stranger) ask(ctx context.Context, method, path string, body []byte) (an
 		return nil, "", s.failed(ctx, limited, err)
 	case len(answer) > maxAnswer:
 		return nil, "", Errorf(CodeTooLarge, "its answer is larger than the %d bytes that a node sends at most. Is that a Shoal node?", maxAnswer)
-	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == http.StatusOK, resp.StatusCode == http.StatusAccepted && len(answer) == 0:
 		return answer, mediaType(resp), nil
 	}
 	if e := readProblem(answer); e != nil && mediaType(resp) == problemType {
 		return nil, "", e
+	}
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return nil, "", Errorf(CodeUnavailable, "it answered %q, as a proxy does whose node is not up. Is the node behind it running?", printable(resp.Status))
 	}
 	if to := resp.Header.Get("Location"); to != "" {
 		return nil, "", s.notShoal("it sends us elsewhere (%s, to %q)", resp.Status, printable(to))
@@ -145,11 +166,15 @@ func (u *unconnected) Unwrap() error { return u.err }
 // failed says what kept an answer from coming.
 func (s stranger) failed(ctx, limited context.Context, err error) error {
 	var none *unconnected
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &none):
 		return Errorf(CodeUnreachable, "nobody answers there: %w. Is the node running, is the port right, and does a firewall let it through?", reason(err))
+	case errors.As(err, &untrusted):
+		return Errorf(CodeNotShoal, "its certificate is not to be trusted: %w. Use a name and a certificate that this machine trusts, or http, which is what a node speaks itself: "+
+			"joining is encrypted within", untrusted.Err)
 	case limited.Err() != nil:
 		return Errorf(CodeTimeout, "it takes connections but gave no answer within %s", s.time)
 	}

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -41,7 +43,21 @@ func TestFetchIDFromStrangers(t *testing.T) {
 		{"a list", answer(200, "application/json", `[1]`), CodeNotShoal, "no peer ID"},
 		{"elsewhere", answer(302, "text/html", ""), CodeNotShoal, `to "http://elsewhere/"`},
 		{"not found", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, CodeNotShoal, "404"},
+		{"a proxy with no node behind", answer(502, "text/html", ""), CodeUnavailable, "502"},
 		{"large", answer(200, "application/json", strings.Repeat(" ", maxAnswer+1)), CodeTooLarge, "65536"},
+		{"accepted", answer(202, "application/json", ""), CodeNotShoal, "no peer ID"},
+		{"truncated", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte(`{"peer":"12D3`))
+		}, CodeNotShoal, "unexpected EOF"},
+		{"truncated JSON", answer(200, "application/json", `{"peer":"12D3`), CodeNotShoal, "no peer ID"},
+		{"huge", func(w http.ResponseWriter, r *http.Request) { // more than any reader would wait for
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, maxAnswer)); err != nil {
+					return
+				}
+			}
+		}, CodeTooLarge, "65536"},
 		{"large header", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 2*maxAnswer)) }, CodeNotShoal, "HTTP"},
 		{"a node's problem", func(w http.ResponseWriter, _ *http.Request) {
 			writeProblem(w, newProblem(Errorf(CodeRateLimited, "too many")))
@@ -76,11 +92,13 @@ func TestFetchIDFromNobody(t *testing.T) {
 
 // A port where something else than HTTP is spoken: a node's libp2p port is.
 func TestFetchIDFromAnotherProtocol(t *testing.T) {
-	for _, hello := range []string{"\x13/multistream/1.0.0\n", ""} {
-		_, err := FetchID(t.Context(), rawServer(t, hello))
-		if CodeOf(err) != CodeNotShoal || !strings.Contains(err.Error(), "does not speak HTTP") {
-			t.Errorf("%q: got %v", hello, err)
-		}
+	_, err := FetchID(t.Context(), rawServer(t, "\x13/multistream/1.0.0\n"))
+	if CodeOf(err) != CodeNotShoal || !strings.Contains(err.Error(), "does not speak HTTP") {
+		t.Errorf("got %v", err)
+	}
+	_, err = FetchID(t.Context(), rawServer(t, ""))
+	if CodeOf(err) != CodeUnreachable || !strings.Contains(err.Error(), "hangs up") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -94,15 +112,49 @@ func TestFetchIDFromTheSlow(t *testing.T) {
 	}))
 	defer srv.Close()
 	defer close(release)
-	s, err := newStranger(srv.URL, 20*time.Millisecond)
-	wantNo(t, err)
-	if _, err := s.fetchID(t.Context()); CodeOf(err) != CodeTimeout || !strings.Contains(err.Error(), "within 20ms") {
-		t.Errorf("got %v", err)
+	drip := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"peer":`))
+		_ = http.NewResponseController(w).Flush()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for r.Context().Err() == nil {
+			<-tick.C
+			_, _ = w.Write([]byte(" "))
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	defer drip.Close()
+	for _, slow := range []string{srv.URL, drip.URL} {
+		s, err := newStranger(slow, 50*time.Millisecond)
+		wantNo(t, err)
+		if _, err := s.fetchID(t.Context()); CodeOf(err) != CodeTimeout || !strings.Contains(err.Error(), "within 50ms") {
+			t.Errorf("got %v", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := FetchID(ctx, srv.URL); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Whoever put a proxy with TLS in front is told what is wrong with it.
+func TestFetchIDOverTLS(t *testing.T) {
+	srv := httptest.NewUnstartedServer(Public(&fake{}, nobody, zaptest.NewLogger(t)))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	plain := httptest.NewServer(Public(&fake{}, nobody, zaptest.NewLogger(t)))
+	defer plain.Close()
+	for at, says := range map[string]string{
+		srv.URL: "certificate is not to be trusted",
+		"http" + strings.TrimPrefix(srv.URL, "https"):   "400 Bad Request",
+		"https" + strings.TrimPrefix(plain.URL, "http"): "HTTP response to HTTPS client",
+	} {
+		if _, err := FetchID(t.Context(), at); CodeOf(err) != CodeNotShoal || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", at, err)
+		}
 	}
 }
 
