@@ -72,7 +72,7 @@ func newHost(cfg Config) (host.Host, *dht.IpfsDHT, error) {
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Routing(func(h host.Host) (routing.PeerRouting, error) {
 			var err error
-			kad, err = newDHT(h)
+			kad, err = newDHT(h, cfg.SwarmKey != nil)
 			return kad, err
 		}),
 	}
@@ -196,13 +196,21 @@ func newLimits() (network.ResourceManager, error) {
 // newDHT makes the swarm's own DHT, apart from the public one of IPFS. Every
 // node serves it, and no address is too private for it: a swarm may live on one
 // LAN, or on one machine.
-func newDHT(h host.Host) (*dht.IpfsDHT, error) {
-	return dht.New(h,
-		dht.ProtocolPrefix("/shoal"),
+//
+// In a private swarm it speaks the protocol of the DHT that every Kubo keeps for
+// its local network, so that one that has the swarm's key and knows one member
+// finds what any member keeps, and members what it keeps. In an open swarm that
+// would join it to the IPFS nodes that happen to be on the same LAN.
+func newDHT(h host.Host, private bool) (*dht.IpfsDHT, error) {
+	protocol := []dht.Option{dht.ProtocolPrefix("/shoal")}
+	if private {
+		protocol = []dht.Option{dht.ProtocolPrefix("/ipfs"), dht.ProtocolExtension("/lan")}
+	}
+	return dht.New(h, append(protocol,
 		dht.Mode(dht.ModeServer),
 		dht.AddressFilter(nil),
 		dht.QueryFilter(func(any, peer.AddrInfo) bool { return true }),
 		dht.RoutingTableFilter(func(any, peer.ID) bool { return true }),
 		dht.RoutingTablePeerDiversityFilter(nil),
-	)
+	)...)
 }

@@ -17,8 +17,8 @@ func TestIPFS(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLAN(t)
-	nodes := l.swarm("a", "b")
-	a, b := nodes[0], nodes[1]
+	nodes := l.swarm("a", "b", "c")
+	a, b, c := nodes[0], nodes[1], nodes[2]
 	kubo := l.host("kubo")
 	k := kubo.ipfs(a)
 
@@ -29,6 +29,11 @@ func TestIPFS(t *testing.T) {
 	kubo.sh("ipfs get -o data " + data)
 	kubo.sh("diff -r --no-dereference data ../a/data")
 	if got := kubo.sh("ipfs cat " + data + "/hello.txt"); got != "hello\n" {
+		t.Errorf("Kubo read %q", got)
+	}
+	// What is at another member, Kubo finds through the DHT.
+	c.write("far.txt", "far away\n")
+	if got := kubo.sh("ipfs cat " + firstWord(c.sh("node add far.txt"))); got != "far away\n" {
 		t.Errorf("Kubo read %q", got)
 	}
 
@@ -43,13 +48,16 @@ func TestIPFS(t *testing.T) {
 		}
 	}
 
-	// To the swarm: to a, which Kubo has dialled, and to b, which dials Kubo.
-	kubo.sh("head -c 3000000 /dev/urandom >theirs && head -c 3000000 /dev/urandom >others && mkdir folder && echo there >folder/file && : >folder/empty")
+	// To the swarm: to a, which Kubo has dialled, to c, which finds it through the
+	// DHT, and to b, which is told to dial Kubo.
+	kubo.sh("for f in theirs others more; do head -c 3000000 /dev/urandom >$f; done; mkdir folder && echo there >folder/file && : >folder/empty")
 	theirs, folder := firstWord(kubo.sh("ipfs add -Q theirs")), firstWord(kubo.sh("ipfs add -r -Q folder"))
 	a.sh("node get ipfs://" + theirs + " -o theirs")
 	a.sh("cmp theirs ../kubo/theirs")
 	a.sh("node get ipfs://" + folder + " -o folder")
 	a.sh("diff -r folder ../kubo/folder")
+	c.sh("node cat " + firstWord(kubo.sh("ipfs add -Q more")) + " >more")
+	c.sh("cmp more ../kubo/more")
 	b.stop()
 	b = b.serve("node serve --peer " + k.p2p)
 	k.connected(b)
@@ -57,8 +65,8 @@ func TestIPFS(t *testing.T) {
 	b.sh("cmp others ../kubo/others")
 
 	// It is no Shoal peer, and nobody takes it for one or complains.
-	knows(a, b)
-	for _, n := range []*node{a, b} {
+	knows(a, b, c)
+	for _, n := range []*node{a, b, c} {
 		for line := range strings.Lines(n.log.String()) {
 			if strings.Contains(line, k.id) {
 				t.Errorf("%s speaks of Kubo: %s", n.name, line)
@@ -69,5 +77,5 @@ func TestIPFS(t *testing.T) {
 			t.Errorf("%s remembers Kubo as a peer: %s (%v)", n.name, known, err)
 		}
 	}
-	l.sealedAmong(hostsOf(a, b), []*host{kubo})
+	l.sealedAmong(hostsOf(a, b, c), []*host{kubo})
 }
