@@ -2,7 +2,6 @@ package cli
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,13 +111,21 @@ func nodeAddress(where string) (addr string, socket bool, err error) {
 	case strings.Contains(where, "/"):
 		return where, true, nil
 	}
-	host, port := where, strconv.Itoa(node.DefaultAPIPort)
-	if _, err := netip.ParseAddr(where); err != nil && strings.Contains(where, ":") { // 2001:db8::1 is no host with a port
-		if host, port, err = net.SplitHostPort(where); err != nil {
+	peer, host, hasPeer := strings.Cut(where, "@")
+	if hasPeer {
+		peer += "@"
+	} else {
+		peer, host = "", where
+	}
+	port := strconv.Itoa(node.DefaultAPIPort)
+	if bare := strings.Trim(host, "[]"); net.ParseIP(bare) != nil {
+		host = bare // 2001:db8::1 is no host with a port
+	} else if strings.Contains(host, ":") {
+		if host, port, err = net.SplitHostPort(host); err != nil {
 			return "", false, usage("--node %q is no HOST:PORT: %w", where, err)
 		}
 	}
-	return "http://" + net.JoinHostPort(strings.Trim(host, "[]"), port), false, nil
+	return "http://" + peer + net.JoinHostPort(host, port), false, nil
 }
 
 // command is a command line that a person can copy: it asks the same node.

@@ -22,7 +22,7 @@ func (p *program) key() *cli.Command {
 			"A node answers those whose key is in the file authorized_keys of its home: a line each, as ssh has it, read anew for each request. "+
 			"Who is listed may do at that node all that its owner may, but what lets machines into the swarm is only told where nobody else can read it. "+
 			"Signing hides nothing: over http:// the network can read what is asked and answered, and can forge answers. Where it is not to be trusted, "+
-			"put a proxy that speaks https in front of the node, or use an SSH tunnel.",
+			"put a proxy that speaks https in front of the node, or use an SSH tunnel. --node 12D3…@HOST asks that node and no other that may answer there.",
 			"node key show",
 			"node key list"),
 		Subcommands: []*cli.Command{p.keyShow(), p.keyAuthorize(), p.keyList()},

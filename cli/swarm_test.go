@@ -65,6 +65,10 @@ func run(dir string, env []string, name string, args ...string) error {
 //	leave FILE                 SIGINT to the command that writes that file
 //	code VAR FILE              set VAR to the join code that a node has shown there
 //	interrupt NAME COMMAND…    the same as on, with Ctrl-C once it has printed two lines
+//	tap NAME                   listen in on the HTTP API of a node from now on: $NAME_TAP is where to ask it
+//	resend NAME [swap OLD NEW | at OTHER]
+//	                           send the last request that was heard again, with NEW for OLD, or to another node;
+//	                           the answer is in resent
 func TestSwarm(t *testing.T) {
 	bin, err := builtNode()
 	if err != nil {
@@ -92,7 +96,7 @@ func TestSwarm(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/swarm",
 		Setup: func(e *testscript.Env) error {
-			s := &swarm{bin: bin, nodes: map[string]*process{}, behind: map[string]*process{}}
+			s := &swarm{bin: bin, nodes: map[string]*process{}, behind: map[string]*process{}, taps: map[string]*wiretap{}}
 			e.Values["swarm"] = s
 			e.Defer(s.stop)
 			e.Setenv("EXAMPLES", examples)
@@ -104,6 +108,7 @@ func TestSwarm(t *testing.T) {
 			"serve": serve, "on": on, "first": first, "exits": exits, "peers": peers, "running": running,
 			"crash": crash, "halt": halt, "freeze": freeze, "thaw": thaw, "connected": connected, "abandon": abandon, "interrupt": interrupt, "behind": behind, "ended": ended,
 			"leave": leave, "code": code,
+			"tap": tap, "resend": resend,
 		},
 	})
 }
@@ -112,6 +117,7 @@ type swarm struct {
 	bin    string
 	nodes  map[string]*process
 	behind map[string]*process // commands that run beside the script, by their file
+	taps   map[string]*wiretap // by the name of the node
 }
 
 // process is a node, or a command, that runs.
@@ -165,6 +171,9 @@ func start(c *exec.Cmd, log io.Closer, take func(line string) (enough bool)) (*p
 }
 
 func (s *swarm) stop() {
+	for _, w := range s.taps {
+		w.close()
+	}
 	for _, p := range s.behind {
 		_ = p.cmd.Process.Kill()
 		<-p.done

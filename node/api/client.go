@@ -46,6 +46,7 @@ type Client struct {
 	name string // the node, in messages
 	bad  error  // why no request can be made
 
+	peer   string  // the ID of the node that must answer, "" for any
 	signer *signer // nil where requests need no signature
 }
 
@@ -55,8 +56,10 @@ var (
 )
 
 // NewClient makes a client for the node at addr: the path of its unix socket,
-// or an http:// or https:// URL. It connects to nothing yet; an address that
-// makes no sense is told by the first request.
+// or an http:// or https:// URL. A URL with a peer ID as its user, such as
+// http://12D3…@10.0.0.7:1234, is of that node and no other: a client that signs
+// finds out before it asks for anything. It connects to nothing yet; an address
+// that makes no sense is told by the first request.
 func NewClient(addr string) *Client {
 	if strings.HasPrefix(addr, "http://") || strings.HasPrefix(addr, "https://") {
 		return newURLClient(addr)
@@ -88,9 +91,13 @@ func newURLClient(addr string) *Client {
 	if err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
 		return &Client{bad: Errorf(CodeInvalid, "%q is no address of a node: write http://HOST:PORT or the path of its socket", addr)}
 	}
+	peer := u.User.String()
+	if _, err := sign.ParseKey(peer); peer != "" && err != nil {
+		return &Client{bad: Errorf(CodeInvalid, "what stands before the @ in the address of a node is its peer ID, and %s has something else there", u.Redacted())}
+	}
 	base := u.Scheme + "://" + u.Host
 	c := newClient(base, nil)
-	c.base = base
+	c.base, c.peer = base, peer
 	c.transport().DialContext = func(ctx context.Context, network, hostPort string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, hostPort)
 		if err != nil {

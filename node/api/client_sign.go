@@ -21,7 +21,7 @@ const maxNonces = 4
 // over TCP. It asks the node for a nonce once; every answer brings the next.
 func (c *Client) Signed(key ed25519.PrivateKey) *Client {
 	s := *c
-	s.signer = &signer{key: key}
+	s.signer = &signer{key: key, node: c.peer}
 	return &s
 }
 
@@ -30,7 +30,7 @@ type signer struct {
 	key ed25519.PrivateKey
 
 	mu     sync.Mutex
-	node   string // who it is that answers there
+	node   string // who it is that must answer; "" before the first answer
 	nonces []held // the latest last
 }
 
@@ -81,7 +81,7 @@ func (s *signer) met(node, at string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.node != "" && s.node != node {
-		return Errorf(CodeNotShoal, "another node answers at %s now: it was %s before and is %s. Ask again if that is meant", at, s.node, printable(node))
+		return Errorf(CodeNotShoal, "the node at %s is %s, and %s is meant. Is the address right?", at, printable(node), s.node)
 	}
 	s.node = node
 	return nil

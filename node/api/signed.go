@@ -108,10 +108,16 @@ func (s *signed) admit(req *http.Request) (*sign.Signature, error) {
 func (s *signed) refuse(w http.ResponseWriter, req *http.Request, err error) {
 	bodyDeadline(w, s.clients.body) // which net/http reads a part of before it answers
 	if d := s.refused.wait(req.RemoteAddr, time.Now()); d > 0 {
-		e := Errorf(CodeRateLimited, "too many requests that were refused; the last because %w", err)
+		e := Errorf(CodeRateLimited, "too many requests were refused; try again in %s", max(time.Second, d.Round(time.Second)))
+		if CodeOf(err) != CodeInternal { // which is nobody else's business
+			e.Message += ". The last one was refused because: " + err.Error()
+		}
 		e.RetryAfter = d
 		err = e
-	} else if code := CodeOf(err); code != CodeStaleNonce && code != CodeInternal {
+	}
+	switch code := CodeOf(err); code {
+	case CodeStaleNonce, CodeRateLimited, CodeInternal: // the last is logged below
+	default:
 		s.log.Info("a request was refused", zap.String("from", req.RemoteAddr), zap.String("code", string(code)), zap.String("why", err.Error()))
 	}
 	p := s.open.problem(req.Context(), err)

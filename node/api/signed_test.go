@@ -389,6 +389,35 @@ func TestAnotherNodeAnswers(t *testing.T) {
 	}
 }
 
+// An address may say whose it is.
+func TestAddressWithPeer(t *testing.T) {
+	self, other := sign.KeyOf(aKey(7)).String(), sign.KeyOf(aKey(8)).String()
+	f := &named{peer: self}
+	srv := httptest.NewServer(Public(f, only(aKey(1)), zaptest.NewLogger(t)))
+	defer srv.Close()
+	at := func(peer string) error {
+		_, err := NewClient(strings.Replace(srv.URL, "://", "://"+peer+"@", 1)).Signed(aKey(1)).List(t.Context())
+		return err
+	}
+	wantNo(t, at(self))
+	f.got = nil
+	if err := at(other); CodeOf(err) != CodeNotShoal || !strings.Contains(err.Error(), self+", and "+other+" is meant") || len(f.got) > 0 {
+		t.Errorf("got %v, and it was asked %q", err, f.got)
+	}
+	for _, bad := range []string{"ann", self + ":secret", ":secret"} {
+		if err := at(bad); CodeOf(err) != CodeInvalid || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+type named struct {
+	fake
+	peer string
+}
+
+func (n *named) ID(context.Context) ID { return ID{Peer: n.peer} }
+
 type renamed struct{ fake }
 
 func (*renamed) ID(context.Context) ID { return ID{Peer: "12D3KooWOther"} }
@@ -519,11 +548,26 @@ func TestRefusalsAreBounded(t *testing.T) {
 		last = get(t, srv.URL+"/v1/jobs")
 	}
 	wantProblem(t, last, 429, CodeRateLimited, "signed with a key")
+	if !strings.Contains(string(last.body), "try again in 1s") {
+		t.Errorf("got %s", last.body)
+	}
 	if last.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	if n := logged.Len(); n < joinsPerAddrAtOnce || n > joinsPerAddrAtOnce+5 {
 		t.Errorf("%d lines in the log", n)
+	}
+}
+
+// What is the matter with the list is the operator's business alone.
+func TestBrokenListIsNotTold(t *testing.T) {
+	srv := httptest.NewServer(Public(&fake{}, func(sign.Key) error { return errors.New("/home/ann/list is open") }, zap.NewNop()))
+	defer srv.Close()
+	for range joinsPerAddrAtOnce + 10 {
+		r := ask1(t, signedRequest(t, srv, "GET", "/v1/jobs", ""))
+		if r.StatusCode != 500 && r.StatusCode != 429 || strings.Contains(string(r.body), "ann") {
+			t.Fatalf("got %s %s", r.Status, r.body)
+		}
 	}
 }
 
