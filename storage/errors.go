@@ -15,11 +15,13 @@ var ErrNotPinned = errors.New("not pinned on this node")
 // NotFoundError says that blocks of a reference did not come from anywhere for
 // as long as the store waits.
 type NotFoundError struct {
-	Ref    string        // what was asked for
-	CID    string        // the block that is missing: the root of Ref, or a part of it
-	Blocks int           // how many blocks of it were had
-	Peers  int           // how many connected peers were asked for it
-	Waited time.Duration // how long nothing came
+	Ref     string        // what was asked for
+	CID     string        // the block that is missing: the root of Ref, or a part of it
+	Blocks  int           // how many blocks of it were had
+	Peers   int           // how many connected peers were asked for it
+	Waited  time.Duration // how long nothing came
+	Damaged bool          // a copy of it was on this disk, was damaged and was dropped
+	Denied  bool          // all of them said that they do not have it, and the routing knows nobody else
 }
 
 func (e *NotFoundError) Error() string {
@@ -29,6 +31,16 @@ func (e *NotFoundError) Error() string {
 		who = "no peer is connected that could have it"
 	case 1:
 		who = "the one connected peer does not have it"
+	}
+	if e.Denied {
+		who = fmt.Sprintf("all %d connected peers say that they do not have it, nor is anybody else known who does", e.Peers)
+		if e.Peers == 1 {
+			who = "the one connected peer says that it does not have it, nor is anybody else known who does"
+		}
+	}
+	if e.Damaged {
+		return fmt.Sprintf("%s cannot be read: block %s of it on this disk is damaged and was dropped; nothing came in its place for %s, and %s; check the disk, and start a node that keeps it",
+			e.Ref, e.CID, e.Waited, who)
 	}
 	if e.Blocks > 0 {
 		return fmt.Sprintf("%s is incomplete: after %d blocks nothing came for %s, and %s (missing %s); start a node that keeps all of it, then try again",

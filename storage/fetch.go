@@ -21,6 +21,8 @@ import (
 // asking peers for what is not here. dst must not exist, the folder that it is
 // in must. It appears at once and complete, or not at all.
 //
+// It is written while it comes: the disk holds it twice, in the store and at dst.
+//
 // It is a NotFoundError when blocks do not come, and an error that is
 // fs.ErrNotExist when the root has nothing at the path. Nothing is pinned.
 func (s *Store) Fetch(ctx context.Context, ref, dst string) error {
@@ -52,12 +54,22 @@ func (s *Store) FetchFrom(ctx context.Context, ref, dst string, providers ...pee
 	}
 	held := s.claims.begin()
 	defer held.keep()
-	nd, err := s.load(ctx, r, held, providers)
+	out, err := newOutput(dir)
+	if err != nil {
+		return fmt.Errorf("writing %s to %s: %w", r, dst, ended(ctx, err, dir.Name()))
+	}
+	_, err, writing := s.load(ctx, r, held, fetching{from: providers}, func(ctx context.Context, dag ipld.NodeGetter, nd ipld.Node) error {
+		return s.each(ctx, dag, nd, whole, func(e entry) error { return writeEntry(out.in, e) })
+	})
+	if err == nil && writing == nil {
+		writing = out.place(name)
+	}
+	writing = errors.Join(writing, out.remove())
 	if err != nil {
 		return err
 	}
-	if err := s.writeAt(ctx, nd, dir, name); err != nil {
-		return fmt.Errorf("writing %s to %s: %w", r, dst, ended(ctx, err, dir.Name()))
+	if writing != nil {
+		return fmt.Errorf("writing %s to %s: %w", r, dst, ended(ctx, writing, dir.Name()))
 	}
 	return nil
 }
@@ -73,28 +85,36 @@ func checkAbsent(dir *os.Root, name string) error {
 	return nil
 }
 
-// writeAt writes a node, all of which is on this disk, as dir's entry name: at
-// first in a folder beside it, then moved into place.
-func (s *Store) writeAt(ctx context.Context, nd ipld.Node, dir *os.Root, name string) (err error) {
-	tmp := ".fetch-" + rand.Text()
-	if err := dir.Mkdir(tmp, 0o700); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.RemoveAll(tmp)) }()
-	in, err := dir.OpenRoot(tmp)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	const whole = "whole"
-	if err := s.each(ctx, nd, whole, func(e entry) error { return writeEntry(in, e) }); err != nil {
-		return err
-	}
-	if err := checkAbsent(dir, name); err != nil {
-		return err
-	}
-	return dir.Rename(path.Join(tmp, whole), name)
+// output is where something is written before it is complete: a folder in the
+// one where it is to be, so that the last step is one rename.
+type output struct {
+	dir, in *os.Root
+	tmp     string
 }
+
+// whole is what is written is called until it is placed.
+const whole = "whole"
+
+func newOutput(dir *os.Root) (*output, error) {
+	o := &output{dir: dir, tmp: ".fetch-" + rand.Text()}
+	err := dir.Mkdir(o.tmp, 0o700)
+	if err != nil {
+		return nil, err
+	}
+	if o.in, err = dir.OpenRoot(o.tmp); err != nil {
+		return nil, errors.Join(err, dir.RemoveAll(o.tmp))
+	}
+	return o, nil
+}
+
+func (o *output) place(name string) error {
+	if err := checkAbsent(o.dir, name); err != nil {
+		return err
+	}
+	return o.dir.Rename(path.Join(o.tmp, whole), name)
+}
+
+func (o *output) remove() error { return errors.Join(o.in.Close(), o.dir.RemoveAll(o.tmp)) }
 
 func writeEntry(in *os.Root, e entry) error {
 	switch e.Kind {
@@ -112,11 +132,12 @@ func writeEntry(in *os.Root, e entry) error {
 }
 
 // Tar writes what ref names as a tar archive with one thing at its top, named
-// as the last part of ref. See Fetch for where it comes from and for errors.
+// as the last part of ref. It begins as soon as the first blocks are here, so
+// that an error can come after a part of it was written. See Fetch for where it comes from and for errors.
 func (s *Store) Tar(ctx context.Context, ref string, w io.Writer) error {
-	return s.stream(ctx, ref, func(ctx context.Context, r Ref, nd ipld.Node) error {
+	return s.stream(ctx, ref, func(ctx context.Context, r Ref, dag ipld.NodeGetter, nd ipld.Node) error {
 		out := tar.NewWriter(w)
-		if err := s.each(ctx, nd, r.Name(), func(e entry) error { return tarEntry(out, e) }); err != nil {
+		if err := s.each(ctx, dag, nd, r.Name(), func(e entry) error { return tarEntry(out, e) }); err != nil {
 			return err
 		}
 		return out.Close()
@@ -143,10 +164,11 @@ func tarEntry(out *tar.Writer, e entry) error {
 	return err
 }
 
-// Cat writes the bytes of the file that ref names. See Fetch for where it comes
+// Cat writes the bytes of the file that ref names, from when the first of them
+// are here, as with Tar. See Fetch for where it comes
 // from and for errors.
 func (s *Store) Cat(ctx context.Context, ref string, w io.Writer) error {
-	return s.stream(ctx, ref, func(ctx context.Context, r Ref, nd ipld.Node) error {
+	return s.stream(ctx, ref, func(ctx context.Context, r Ref, dag ipld.NodeGetter, nd ipld.Node) error {
 		st, _, err := statNode(nd)
 		if err != nil {
 			return err
@@ -154,15 +176,15 @@ func (s *Store) Cat(ctx context.Context, ref string, w io.Writer) error {
 		if st.Kind != File {
 			return fmt.Errorf("it is a %s; only a file can be shown", st.Kind)
 		}
-		return s.each(ctx, nd, r.Name(), func(e entry) error {
+		return s.each(ctx, dag, nd, r.Name(), func(e entry) error {
 			_, err := io.Copy(w, e.body)
 			return err
 		})
 	})
 }
 
-// stream loads what ref names and hands it to write.
-func (s *Store) stream(ctx context.Context, ref string, write func(context.Context, Ref, ipld.Node) error) error {
+// stream loads what ref names while write writes it.
+func (s *Store) stream(ctx context.Context, ref string, write func(context.Context, Ref, ipld.NodeGetter, ipld.Node) error) error {
 	r, err := ParseRef(ref)
 	if err != nil {
 		return err
@@ -174,14 +196,13 @@ func (s *Store) stream(ctx context.Context, ref string, write func(context.Conte
 	defer end()
 	held := s.claims.begin()
 	defer held.keep()
-	nd, err := s.load(ctx, r, held, nil)
-	if err != nil {
-		return err
+	_, err, writing := s.load(ctx, r, held, fetching{}, func(ctx context.Context, dag ipld.NodeGetter, nd ipld.Node) error {
+		return write(ctx, r, dag, nd)
+	})
+	if err == nil && writing != nil {
+		err = fmt.Errorf("reading %s: %w", r, s.ended(ctx, writing))
 	}
-	if err := write(ctx, r, nd); err != nil {
-		return fmt.Errorf("reading %s: %w", r, s.ended(ctx, err))
-	}
-	return nil
+	return err
 }
 
 // entry is one file, folder or link of a tree that is written out.
@@ -192,9 +213,9 @@ type entry struct {
 	body   io.Reader // of a file
 }
 
-// each calls see for a node that is on this disk and for everything below it,
-// folders before what is in them.
-func (s *Store) each(ctx context.Context, nd ipld.Node, name string, see func(entry) error) error {
+// each calls see for a node and for everything below it, which it reads from
+// dag, folders before what is in them.
+func (s *Store) each(ctx context.Context, dag ipld.NodeGetter, nd ipld.Node, name string, see func(entry) error) error {
 	left := s.entries
 	var visit func(nd ipld.Node, name string, depth int) error
 	visit = func(nd ipld.Node, name string, depth int) error {
@@ -207,7 +228,7 @@ func (s *Store) each(ctx context.Context, nd ipld.Node, name string, see func(en
 			return err
 		}
 		if e.Kind == File {
-			body, err := uio.NewDagReader(ctx, nd, s.kubo.local)
+			body, err := uio.NewDagReader(ctx, nd, dag)
 			if err != nil {
 				return err
 			}
@@ -220,13 +241,13 @@ func (s *Store) each(ctx context.Context, nd ipld.Node, name string, see func(en
 		if depth == maxDepth {
 			return errTooDeep
 		}
-		links, err := list(ctx, s.kubo.local, nd, left)
+		links, err := list(ctx, readOnly{dag}, nd, left)
 		if err != nil {
 			return err
 		}
 		left -= len(links)
 		for _, l := range links {
-			child, err := s.kubo.local.Get(ctx, l.Cid)
+			child, err := dag.Get(ctx, l.Cid)
 			if err != nil {
 				return err
 			}

@@ -30,9 +30,11 @@ type kubo struct {
 	blocks blockstore.GCBlockstore
 	dag    ipld.DAGService // asks peers for what is not here
 	local  ipld.DAGService // knows only what is here
-	pins   pin.Pinner
-	app    *fx.App
-	cancel context.CancelFunc
+	// service stores blocks and tells peers that wait for them.
+	service blockservice.BlockService
+	pins    pin.Pinner
+	app     *fx.App
+	cancel  context.CancelFunc
 }
 
 // newKubo joins Kubo's own modules (kubo/core/node), and newBitswap, to a node
@@ -73,7 +75,7 @@ func newKubo(r repo.Repo, h host.Host, rt routing.Routing) (*kubo, error) {
 			node.Pinning("roots"),
 			node.Dag,
 		),
-		fx.Populate(&k.blocks, &k.dag, &k.pins),
+		fx.Populate(&k.blocks, &k.service, &k.dag, &k.pins),
 	)
 	if err := k.app.Err(); err != nil {
 		cancel()

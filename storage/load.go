@@ -7,100 +7,115 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/ipld/merkledag"
+	"github.com/ipfs/boxo/verifcid"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"go.uber.org/zap"
 )
 
-const (
-	// inFlight blocks of up to 1 MiB are asked for at a time. Bitswap gathers
-	// wants for 20 ms before it sends, so that few in flight means slow.
-	inFlight = 64
-	// maxProviders that are dialled for one fetch, and how long the fetch waits
-	// for the first of them to answer.
-	maxProviders = 8
-	dialWait     = 5 * time.Second
-)
-
-// load brings everything that a reference names onto this disk, where held keeps
-// it until the caller is done with it, and returns its root.
-func (s *Store) load(ctx context.Context, r Ref, held *hold, providers []peer.AddrInfo) (ipld.Node, error) {
-	defer s.dial(ctx, providers)()
-	l := s.newLoader(ctx, r, held)
-	defer l.stop()
-	nd, err := find(l.ctx, l, r)
-	if err == nil {
-		err = l.rest(nd.Cid())
-	}
-	return nd, l.explain(err)
-}
-
-// dial connects to the providers and returns as soon as the first of them is
-// connected, none of them could be, or dialWait is over. The function that it
-// returns ends the other attempts.
-func (s *Store) dial(ctx context.Context, providers []peer.AddrInfo) (stop func()) {
-	providers = providers[:min(len(providers), maxProviders)]
-	if len(providers) == 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	first, cancelFirst := context.WithTimeout(ctx, dialWait)
-	var dials sync.WaitGroup
-	for _, p := range providers {
-		dials.Go(func() {
-			if p.ID == s.host.ID() {
-				return
-			}
-			if err := s.host.Connect(ctx, p); err != nil {
-				s.log.Debug("a provider that was named could not be reached", zap.Stringer("peer", p.ID), zap.Error(err))
-				return
-			}
-			cancelFirst()
-		})
-	}
-	all := make(chan struct{})
-	go func() {
-		dials.Wait()
-		close(all)
-	}()
-	select {
-	case <-all:
-	case <-first.Done():
-	}
-	return func() {
-		cancel()
-		cancelFirst()
-		<-all
-	}
-}
-
-// loader gets the blocks of one reference and gives up when none comes for too
-// long. As a NodeGetter it serves one call of load.
+// loader brings what one reference names onto this disk.
+//
+//	      links of what is here           verified blocks
+//	┌─────────────────┐ needs  ┌───────────────┐      ┌────────────┐
+//	│ walk (walk.go)  ├───────►│ wants         ├─────►│ disk       │
+//	└────────▲────────┘        │ (wants.go)    │      │ (keep.go)  │
+//	         │                 └─▲───────────▲─┘      └─────┬──────┘
+//	         │  sources (source.go)          │ Bitswap      │
+//	         │  a stream each, in many       │ (swap.go)    │
+//	         └───────────────────────────────┴──────────────┘
+//
+// Sources are peers that speak blockstream; scout.go finds them. What none of
+// them has, Bitswap asks everybody for. As a NodeGetter the loader hands out
+// blocks as soon as they are here, so that a reader need not wait for the rest.
 type loader struct {
-	store  *Store
-	ref    Ref
-	held   *hold           // claims each block, so that no Add that fails takes it away
-	ctx    context.Context // ends when patience does
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	get    ipld.NodeGetter // a Bitswap session: peers that had one block are asked for the next
+	store *Store
+	ref   Ref
+	held  *hold           // claims each block, so that no Add that fails takes it away
+	ctx   context.Context // ends with the call, with patience, or with a failure
+	end   context.CancelCauseFunc
+	tasks sync.WaitGroup // all that the loader has started
+	named []peer.AddrInfo
+	swap  ipld.NodeGetter // a Bitswap session: peers that had one block are asked for the next
+	disk  chan blocks.Block
+	once  struct{ scout, disk sync.Once }
+	timer *time.Timer // patience
 
-	mu      sync.Mutex
-	waiting map[cid.Cid]int // blocks asked for, and by how many
-	got     int
-	round   context.Context // of asking; ends when it is time to ask again
-	next    context.CancelFunc
-	pause   time.Duration // without a block, until the next round
-	stall   *time.Timer
+	mu       sync.Mutex
+	wants    map[cid.Cid]*want // what is not here yet; see want
+	lost     map[cid.Cid]*want
+	todo     wantHeap
+	swaps    wantHeap // what Bitswap is to be asked for
+	workers  int      // that ask Bitswap
+	sources  map[peer.ID]*source
+	tried    map[peer.ID]bool // peers that are sources, or are to be, or never again
+	absent   int              // of them, those that may well have it and cannot be reached
+	searched bool             // the routing has been asked
+	walk     walk
+	recent   recent
+	open     int           // wants, blocks on their way to the disk, nodes to be walked
+	walking  bool          // the tree is walked
+	idle     chan struct{} // closed when that is done, and open is 0
+	state    Progress
+	damaged  map[cid.Cid]bool // blocks that were here and were dropped
+	stopped  bool
 }
 
-// askAgain is the part of patience after which peers that sent nothing are asked
-// once more; then twice that, and so on. A request can be lost when it is sent
-// just as a connection comes or goes, and Bitswap says it again by itself only
-// after 30 s.
-const askAgain = 6
+var errPatience = errors.New("no block came for too long")
+
+// newLoader makes a loader that does nothing until it is asked for something;
+// stop must be called.
+func (s *Store) newLoader(ctx context.Context, r Ref, held *hold, o fetching) *loader {
+	l := &loader{
+		store: s, ref: r, held: held, named: o.from[:min(len(o.from), maxNamed)],
+		disk: make(chan blocks.Block, 64), idle: make(chan struct{}), sources: map[peer.ID]*source{}, tried: map[peer.ID]bool{}, damaged: map[cid.Cid]bool{},
+		wants: map[cid.Cid]*want{}, lost: map[cid.Cid]*want{},
+		todo:  wantHeap{at: func(w *want) *int { return &w.todo }},
+		swaps: wantHeap{at: func(w *want) *int { return &w.queued }},
+	}
+	l.ctx, l.end = context.WithCancelCause(ctx)
+	l.swap = merkledag.NewSession(l.ctx, s.kubo.dag)
+	l.mu.Lock() // against a timer that is due before it is known here
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(s.patience, l.impatient)
+	l.walk.init()
+	l.recent.limit = o.recent
+	return l
+}
+
+// impatient ends the loader, unless it is just its reader who is slow.
+func (l *loader) impatient() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.wants) > 0 {
+		l.end(errPatience)
+	} else if !l.stopped {
+		l.timer.Reset(l.store.patience)
+	}
+}
+
+// stop ends everything that the loader has started, and waits for it.
+func (l *loader) stop() {
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
+	l.timer.Stop()
+	l.end(nil)
+	l.tasks.Wait()
+}
+
+// spawn runs f beside, unless the loader has stopped: readers of the UnixFS
+// library read ahead in goroutines of their own, a little longer than they live.
+func (l *loader) spawn(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stopped {
+		l.tasks.Go(f)
+	}
+	return !l.stopped
+}
 
 // emptyFile is the block of a file without content. It is made where it is
 // needed: Bitswap takes a block of no bytes for one that the peer does not have.
@@ -112,134 +127,173 @@ var emptyFile = func() *merkledag.RawNode {
 	return nd
 }()
 
-var errPatience = errors.New("no block came for too long")
-
-func (s *Store) newLoader(ctx context.Context, r Ref, held *hold) *loader {
-	l := &loader{store: s, ref: r, held: held, waiting: map[cid.Cid]int{}}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
-	l.get = merkledag.NewSession(l.ctx, s.kubo.dag)
-	l.timer = time.AfterFunc(s.patience, func() { l.cancel(errPatience) })
-	l.round, l.next = context.WithCancel(l.ctx)
-	l.pause = s.patience / askAgain
-	l.mu.Lock() // against a timer that is due before it is known here
-	defer l.mu.Unlock()
-	l.stall = time.AfterFunc(l.pause, l.nextRound)
-	return l
-}
-
-// nextRound has every block that is waited for asked for again.
-func (l *loader) nextRound() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.next()
-	if l.ctx.Err() != nil {
-		return
-	}
-	l.round, l.next = context.WithCancel(l.ctx)
-	l.pause *= 2
-	l.stall.Reset(l.pause)
-}
-
-// ask asks for a block, in as many rounds as it takes.
-func (l *loader) ask(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+// Get gets one block from memory, from this disk or from peers, the last of
+// which before all that is not waited for.
+func (l *loader) Get(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+	l.held.claim(c)
 	for {
-		l.mu.Lock()
-		round := l.round
-		l.mu.Unlock()
-		asking, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(round, cancel)
-		nd, err := l.get.Get(asking, c)
-		stop()
-		cancel()
-		if err == nil || ctx.Err() != nil || round.Err() == nil {
+		nd, err := l.here(ctx, c)
+		if nd != nil || err != nil {
 			return nd, err
+		}
+		w, err := l.need(step{cid: c, place: urgent}, false)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-w.had:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-l.ctx.Done():
+			return nil, context.Cause(l.ctx)
 		}
 	}
 }
 
-func (l *loader) stop() {
-	l.cancel(nil)
-	l.timer.Stop()
-	l.stall.Stop()
+// here is a block that is in memory or on the disk, or nil.
+func (l *loader) here(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+	l.mu.Lock()
+	b := l.recent.get(c)
+	l.mu.Unlock()
+	if b != nil {
+		return decode(b)
+	}
+	return l.local(ctx, c)
 }
 
-// Get gets one block from this disk or from peers.
-func (l *loader) Get(ctx context.Context, c cid.Cid) (ipld.Node, error) {
-	l.held.claim(c)
+// local is a block that is on this disk, or nil. One that is damaged is not.
+func (l *loader) local(ctx context.Context, c cid.Cid) (ipld.Node, error) {
 	if c.Equals(emptyFile.Cid()) {
 		return emptyFile, l.store.kubo.dag.Add(ctx, emptyFile)
 	}
-	l.mu.Lock()
-	l.waiting[c]++
-	l.mu.Unlock()
-	nd, err := l.ask(ctx, c)
-	if err != nil {
-		return nil, err // c stays among those waited for, for explain
+	nd, err := l.store.kubo.local.Get(ctx, c)
+	switch {
+	case err == nil:
+		return nd, nil
+	case ipld.IsNotFound(err):
+		return nil, nil
+	case errors.Is(err, blockstore.ErrHashMismatch):
+		l.store.dropDamaged(ctx, c)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.damaged[c] = true
+		return nil, nil
 	}
-	l.mu.Lock()
-	if l.waiting[c]--; l.waiting[c] == 0 {
-		delete(l.waiting, c)
-	}
-	l.got++
-	l.pause = l.store.patience / askAgain
-	l.stall.Reset(l.pause)
-	l.mu.Unlock()
-	l.timer.Reset(l.store.patience)
-	return nd, nil
+	return nil, err
 }
 
-// GetMany is part of the NodeGetter that find hands on; nothing calls it there.
+// GetMany is part of the NodeGetter.
 func (l *loader) GetMany(ctx context.Context, cs []cid.Cid) <-chan *ipld.NodeOption {
 	out := make(chan *ipld.NodeOption, len(cs))
-	defer close(out)
-	for _, c := range cs {
-		nd, err := l.Get(ctx, c)
-		out <- &ipld.NodeOption{Node: nd, Err: err}
+	started := l.spawn(func() {
+		defer close(out)
+		for _, c := range cs {
+			nd, err := l.Get(ctx, c)
+			out <- &ipld.NodeOption{Node: nd, Err: err}
+		}
+	})
+	if !started {
+		close(out)
 	}
 	return out
 }
 
-// rest gets everything below a root.
-func (l *loader) rest(root cid.Cid) error {
-	seen := cid.NewSet()
-	return merkledag.Walk(l.ctx, l.links, root, seen.Visit, merkledag.Concurrency(inFlight))
+// need asks for a block that is not here, or moves it forward if that is done
+// already. With walk, its links are looked at when it is here.
+func (l *loader) need(s step, walk bool) (*want, error) {
+	if err := verifcid.ValidateCid(verifcid.DefaultAllowlist, s.cid); err != nil {
+		return nil, fmt.Errorf("block %s is named by a hash that is not safe: %w", s.cid, err)
+	}
+	l.once.scout.Do(l.scout)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.wants[s.cid]
+	if w == nil {
+		w = newWant(s)
+		l.wants[s.cid] = w
+		l.open++
+		l.assign(w)
+	} else if s.place < w.place {
+		l.forward(w, s.place)
+	}
+	w.walk = w.walk || walk
+	return w, nil
 }
 
-// links gets a block and returns what it links to.
-func (l *loader) links(ctx context.Context, c cid.Cid) ([]*ipld.Link, error) {
-	if c.Type() == cid.Raw {
-		// Most blocks are raw and link to nothing: one that is here needs not be
-		// read.
-		l.held.claim(c)
-		if here, err := l.store.kubo.blocks.Has(ctx, c); err != nil || here {
-			return nil, err
+// decode makes a block into a node.
+func decode(b blocks.Block) (ipld.Node, error) {
+	switch b.Cid().Type() {
+	case cid.Raw:
+		return merkledag.DecodeRawBlock(b)
+	case cid.DagProtobuf:
+		return merkledag.DecodeProtobufBlock(b)
+	}
+	return nil, fmt.Errorf("block %s is neither a file nor a folder", b.Cid())
+}
+
+// load brings everything that a reference names onto this disk, where held keeps
+// it until the caller is done with it, and returns its root. read, if it is not
+// nil, is called with the root as soon as that is here, and reads the rest from
+// the loader as it comes; what it returns is the second error.
+func (s *Store) load(ctx context.Context, r Ref, held *hold, o fetching, read func(context.Context, ipld.NodeGetter, ipld.Node) error) (nd ipld.Node, err, readErr error) {
+	if read != nil {
+		o.recent = recentBytes
+	}
+	l := s.newLoader(ctx, r, held, o)
+	defer l.stop()
+	if nd, err = find(l.ctx, l, r); err != nil {
+		return nil, l.explain(err), nil
+	}
+	end := l.report(nd)
+	defer func() { end(err == nil && readErr == nil) }()
+	l.begin(nd)
+	if read != nil {
+		if readErr = read(l.ctx, l, nd); readErr != nil && context.Cause(l.ctx) == nil {
+			return nil, nil, readErr
 		}
 	}
-	nd, err := l.Get(ctx, c)
-	if err != nil {
-		return nil, err
+	select {
+	case <-l.idle:
+		return nd, nil, readErr
+	case <-l.ctx.Done():
+		return nil, l.explain(context.Cause(l.ctx)), nil
 	}
-	return nd.Links(), nil
+}
+
+// done says that one of the things that open counts is dealt with.
+func (l *loader) done() {
+	if l.open--; l.open == 0 && l.walking {
+		close(l.idle)
+	}
 }
 
 // explain says what a failure was for the user: at the end of patience that is
-// a NotFoundError.
+// a NotFoundError. Errors of the caller's own are left as they are.
 func (l *loader) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if context.Cause(l.ctx) != errPatience {
+	cause := context.Cause(l.ctx)
+	if cause != errPatience && cause != errNobody {
 		return fmt.Errorf("fetching %s: %w", l.ref, l.store.ended(l.ctx, err))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := &NotFoundError{
-		Ref: l.ref.String(), CID: l.ref.CID.String(), Blocks: l.got,
+		Ref: l.ref.String(), CID: l.ref.CID.String(), Blocks: l.state.Blocks,
 		Peers: len(l.store.host.Network().Peers()), Waited: l.store.patience,
 	}
-	for c := range l.waiting {
-		e.CID = c.String()
-		break
+	if cause == errNobody {
+		e.Denied, e.Waited = true, l.store.patience/certain
+	}
+	var first *want
+	for _, w := range l.wants {
+		if first == nil || w.place < first.place {
+			first = w
+		}
+	}
+	if first != nil {
+		e.CID, e.Damaged = first.cid.String(), l.damaged[first.cid]
 	}
 	return e
 }

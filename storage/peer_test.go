@@ -18,7 +18,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+
+	"github.com/shoal-mesh/shoal/storage/storagetest"
 )
 
 // aPeer is a host on loopback with a DHT of its own kind, and a store on them.
@@ -214,4 +218,15 @@ func privateNetwork(t testing.TB) libp2p.Option {
 	key := make(pnet.PSK, 32)
 	copy(key, "a key that only these tests know")
 	return libp2p.PrivateNetwork(key)
+}
+
+// observed has a logger write to core as well.
+func observed(core zapcore.Core) zap.Option {
+	return zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) })
+}
+
+// same demands that two trees are equal.
+func same(t testing.TB, want, got string) {
+	t.Helper()
+	storagetest.Read(t, want).Same(t, storagetest.Read(t, got))
 }

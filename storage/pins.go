@@ -33,7 +33,7 @@ func (s *Store) Pin(ctx context.Context, ref string) (Stat, error) {
 	defer unlock.Unlock(ctx)
 	held := s.claims.begin()
 	defer held.keep()
-	nd, err := s.load(ctx, r, held, nil)
+	nd, err, _ := s.load(ctx, r, held, fetching{}, nil)
 	if err != nil {
 		return Stat{}, err
 	}
@@ -146,7 +146,7 @@ func (s *Store) Stat(ctx context.Context, ref string) (Stat, error) {
 	defer end()
 	held := s.claims.begin()
 	defer held.keep()
-	l := s.newLoader(ctx, r, held)
+	l := s.newLoader(ctx, r, held, fetching{})
 	defer l.stop()
 	nd, err := find(l.ctx, l, r)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"go.uber.org/zap"
+
+	"github.com/shoal-mesh/shoal/storage/blockstream"
 )
 
 // Config says where a store keeps its data and whom it talks to.
@@ -43,6 +45,7 @@ type Store struct {
 	kubo     *kubo
 	news     *queue
 	claims   *claims
+	server   *blockstream.Server
 
 	mu     sync.Mutex // guards closed, and busy against Wait
 	closed bool
@@ -84,6 +87,7 @@ func openOn(r *diskRepo, cfg Config, log *zap.Logger) (*Store, error) {
 	}
 	s.life, s.die = context.WithCancelCause(context.Background())
 	s.finish = sync.OnceValue(s.shutdown)
+	s.server = blockstream.NewServer(cfg.Host, served{s}, log)
 	return s, nil
 }
 
@@ -99,6 +103,7 @@ func (s *Store) shutdown() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.die(ErrClosed)
+	s.server.Close()
 	s.busy.Wait()
 	if err := errors.Join(s.kubo.close(), s.repo.Close()); err != nil {
 		return fmt.Errorf("closing the store: %w", err)

@@ -146,6 +146,7 @@ func TestFoundingThatWasCutShortGoesOn(t *testing.T) {
 
 func TestDamagedBlockIsAnError(t *testing.T) {
 	p := newPeer(t)
+	p.patience = testPatience
 	c := mustPut(t, p.Store, write(t, filepath.Join(t.TempDir(), "book"), "text"))
 	write(t, p.blockFile(t, c), "tent")
 	dir := t.TempDir()
