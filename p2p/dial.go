@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -58,7 +59,22 @@ func (m *Mesh) dial(ctx context.Context, p peer.AddrInfo) error {
 	if sw, ok := m.host.Network().(*swarm.Swarm); ok {
 		sw.Backoff().Clear(p.ID) // there is a back-off already, in seek
 	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	defer giveUp(nil)
+	looking.Go(func() {
+		if pause(ctx, greetAfter) {
+			if err := m.foreignAt(ctx, p); err != nil {
+				giveUp(err)
+			}
+		}
+	})
 	_, err := m.host.Network().DialPeer(ctx, p.ID)
+	var key *keyError
+	if err != nil && errors.As(context.Cause(ctx), &key) {
+		return key
+	}
 	return err
 }
 
@@ -67,9 +83,13 @@ func (m *Mesh) dial(ctx context.Context, p peer.AddrInfo) error {
 // connection: what shows it is that the same address takes a plain TCP connection.
 func (m *Mesh) explain(ctx context.Context, p peer.AddrInfo, err error) error {
 	var other sec.ErrPeerIDMismatch
+	var key *keyError
 	why := inOneLine(err)
 	if errors.As(err, &other) {
 		return fmt.Errorf("peer %s answers there instead (%w): use its ID, or the right address", other.Actual, why)
+	}
+	if errors.As(err, &key) {
+		return m.otherKey(key.at, why)
 	}
 	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, network.ErrResourceLimitExceeded) {
 		return why
@@ -81,7 +101,9 @@ func (m *Mesh) explain(ctx context.Context, p peer.AddrInfo, err error) error {
 		switch {
 		case hungUp(f.err):
 			return m.foreign(p.ID, f.addr, why)
-		case errors.Is(f.err, syscall.ECONNREFUSED) || knock(ctx, f.addr) != nil:
+		case errors.Is(f.err, syscall.ECONNREFUSED) || refuses(ctx, f.addr):
+		case timedOut(f.err) && errors.As(m.greets(ctx, f.addr), &key):
+			return m.otherKey(f.addr, why)
 		case timedOut(f.err):
 			silent = true
 		default: // it has answered, but not what a peer says
@@ -105,6 +127,10 @@ func (m *Mesh) foreign(id peer.ID, at multiaddr.Multiaddr, why error) error {
 	if m.metBefore(id) {
 		return fmt.Errorf("the peer at %s hung up (%w): it may be stopping or starting; look at that machine if this goes on", at, why)
 	}
+	return m.otherKey(at, why)
+}
+
+func (m *Mesh) otherKey(at multiaddr.Multiaddr, why error) error {
 	if m.cfg.SwarmKey == nil {
 		return fmt.Errorf("%w: this node has none, and what listens at %s does not speak without (%w): join that swarm with a token, or check the address",
 			ErrSwarmKey, at, why)
@@ -194,26 +220,36 @@ func (e oneLine) Error() string {
 // refuses now means that its process is gone: a cut network does not answer.
 func refused(ctx context.Context, proven []multiaddr.Multiaddr) bool {
 	for _, a := range proven {
-		if errors.Is(knock(ctx, a), syscall.ECONNREFUSED) {
+		c, err := knock(ctx, a)
+		if err == nil {
+			c.Close()
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
 			return true
 		}
 	}
 	return false
 }
 
-// knock opens a TCP connection to an address and closes it.
-func knock(ctx context.Context, a multiaddr.Multiaddr) error {
+// refuses reports whether no TCP connection is to be had at an address.
+func refuses(ctx context.Context, a multiaddr.Multiaddr) bool {
+	c, err := knock(ctx, a)
+	if err != nil {
+		return true
+	}
+	c.Close()
+	return false
+}
+
+// knock opens a TCP connection to an address.
+func knock(ctx context.Context, a multiaddr.Multiaddr) (net.Conn, error) {
 	network, host, err := manet.DialArgs(a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if network != "tcp4" && network != "tcp6" && network != "tcp" {
-		return fmt.Errorf("%s is not TCP", a)
+		return nil, fmt.Errorf("%s is not TCP", a)
 	}
 	d := net.Dialer{Timeout: knockTimeout}
-	c, err := d.DialContext(ctx, network, host)
-	if err != nil {
-		return err
-	}
-	return c.Close()
+	return d.DialContext(ctx, network, host)
 }
