@@ -44,7 +44,7 @@ func (p *program) homeOf(c *cli.Context) (string, error) {
 var onThisMachine = []string{"serve", "config show", "key authorize", "key list"}
 
 func (p *program) nodeFlag() cli.Flag {
-	return &cli.StringFlag{Name: "node", EnvVars: []string{"SHOAL_NODE"}, Usage: "ask the node at `URL` in place of the local one: HOST[:PORT], http(s)://… or a socket"}
+	return &cli.StringFlag{Name: "node", EnvVars: []string{"SHOAL_NODE"}, Usage: "ask the node at `URL` in place of the local one: HOST[:PORT], http(s)://… or a socket; see key --help"}
 }
 
 // addNodeFlag gives --node to the commands that can ask any node.

@@ -22,7 +22,7 @@ func (p *program) key() *cli.Command {
 			"A node answers those whose key is in the file authorized_keys of its home: a line each, as ssh has it, read anew for each request. "+
 			"Who is listed may do at that node all that its owner may, but what lets machines into the swarm is only told where nobody else can read it. "+
 			"Signing hides nothing: over http:// the network can read what is asked and answered, and can forge answers. Where it is not to be trusted, "+
-			"put a proxy that speaks https in front of the node, or use an SSH tunnel. --node 12D3…@HOST asks that node and no other that may answer there.",
+			"put a proxy that speaks https in front of the node and passes paths on as they are, or use an SSH tunnel. --node 12D3…@HOST asks that node and no other that may answer there.",
 			"node key show",
 			"node key list"),
 		Subcommands: []*cli.Command{p.keyShow(), p.keyAuthorize(), p.keyList()},
@@ -71,7 +71,7 @@ func (p *program) keyAuthorize() *cli.Command {
 		Usage:     "let the owner of a key ask the node of this machine",
 		ArgsUsage: "KEY [NAME]",
 		Description: p.examples("Adds what `key show` printed at the client to the file authorized_keys in the node's home. To lock a client out again, take its line out. "+
-			"Both count at once, without a restart.",
+			"Both count from the next request on, without a restart; what goes on goes on.",
 			"node key authorize $(node key show)"),
 		Flags: []cli.Flag{p.homeFlag()},
 		Action: func(c *cli.Context) error {

@@ -187,6 +187,23 @@ func TestAuthorize(t *testing.T) {
 	if _, err := Authorize(dir, Authorized{Key: keyOf(t, ben)}); err == nil {
 		t.Error("a list that anybody can write is added to")
 	}
+	// What root lists is for the node's user to read.
+	if os.Geteuid() == 0 {
+		theirs := t.TempDir()
+		if err := os.Chown(theirs, 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Authorize(theirs, Authorized{Key: keyOf(t, anna)}); err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(AuthorizedPath(theirs), &st); err != nil || st.Uid != 12345 {
+			t.Errorf("it belongs to %d, %v", st.Uid, err)
+		}
+		if _, err := Authorize(theirs, Authorized{Key: keyOf(t, ben)}); err != nil {
+			t.Error(err)
+		}
+	}
 	// Nobody leads root astray with a link.
 	other := t.TempDir()
 	if err := os.Symlink(file, AuthorizedPath(other)); err != nil {

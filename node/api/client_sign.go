@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -87,8 +89,21 @@ func (s *signer) met(node, at string) error {
 	return nil
 }
 
-// sign signs req, whose body has the digest sum, if any.
+// inTheClear reports whether others may read what goes between c and its node.
+func (c *Client) inTheClear() bool {
+	u, err := url.Parse(c.base)
+	if err != nil || u.Scheme == "https" {
+		return err != nil
+	}
+	return u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback()
+}
+
+// sign signs req, whose body has the digest sum, if any. What must not be read on
+// the way is not even asked for: a question may be as secret as its answer.
 func (c *Client) sign(ctx context.Context, req *http.Request, sum *[sha256.Size]byte) error {
+	if secret[req.Method+" "+req.URL.Path] && c.inTheClear() {
+		return errInTheClear
+	}
 	if sum != nil {
 		if err := sign.SetDigest(req, *sum); err != nil {
 			return err

@@ -31,8 +31,12 @@ func Signer(ctx context.Context) (sign.Key, bool) {
 // secret are the routes whose questions or answers let a machine into the swarm:
 // whoever reads them on the way can do the same.
 var secret = map[string]bool{
+	"POST /v1/joins":  true,
 	"POST /v1/tokens": true,
 }
+
+var errInTheClear = Errorf(CodeForbidden, "whoever reads this on the way could get into the swarm, and the connection is not known to be private: "+
+	"ask at the node itself, through an SSH tunnel, or through a proxy on its machine that speaks https")
 
 // signed lets the clients in whose keys are allowed, to the whole API.
 type signed struct {
@@ -56,12 +60,14 @@ func (s *signed) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	// With what the caller can go on, whether it was let in or not.
 	w.Header().Set(sign.HeaderNonce, s.nonces.New())
 	if err == nil && secret[known] && !onThisMachine(req) {
-		err = Errorf(CodeForbidden, "the answer would let whoever reads it on the way into the swarm, and this connection is not known to be private: "+
-			"ask at the node itself, through an SSH tunnel, or through a proxy on its machine that speaks https")
+		err = errInTheClear
 	}
 	if err != nil {
 		s.refuse(w, req, err)
 		return
+	}
+	if req.Method != http.MethodGet {
+		s.log.Info("a client asks", zap.Stringer("client", signature.Key), zap.String("from", req.RemoteAddr), zap.String("what", req.Method+" "+req.URL.Path))
 	}
 	req = req.WithContext(context.WithValue(req.Context(), signerKey{}, signature.Key))
 	req.Body = signature.Body(req.Body)

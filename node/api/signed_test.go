@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -530,6 +532,20 @@ func TestSecretsStayOnThisMachine(t *testing.T) {
 			t.Errorf("from %s: %d %s", from[0], w.Code, w.Body)
 		}
 	}
+	// A client does not send them in the first place.
+	for base, private := range map[string]bool{"http://127.0.0.1:1": true, "http://[::1]:1": true, "http://localhost:1": true, "https://127.0.0.2:1": true,
+		"http://192.0.2.1:1": false, "http://localhost.example.org:1": false, "http://[2001:db8::1]:1": false} {
+		c := NewClient(base)
+		c.transport().DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("dialled") }
+		for _, ask := range []func() error{
+			func() error { _, err := c.Signed(aKey(1)).Token(t.Context(), time.Hour); return err },
+			func() error { _, err := c.Signed(aKey(1)).Approve(t.Context(), "ABCD-EFGH-JKMN-PQRS-G"); return err },
+		} {
+			if err := ask(); private != strings.Contains(err.Error(), "dialled") || !private && CodeOf(err) != CodeForbidden {
+				t.Errorf("%s: %v", base, err)
+			}
+		}
+	}
 	for route := range secret {
 		method, path, _ := strings.Cut(route, " ")
 		if _, pattern := h.clients.mux.Handler(httptest.NewRequest(method, path, nil)); pattern != route {
@@ -628,6 +644,37 @@ func TestTLS(t *testing.T) {
 	c = NewClient(strings.Replace(plain.URL, "http://", "https://", 1)).Signed(aKey(1))
 	if _, err := c.List(t.Context()); CodeOf(err) != CodeNotShoal || !strings.Contains(err.Error(), "does not speak https") {
 		t.Errorf("a node without a proxy: %v", err)
+	}
+}
+
+// A proxy that ends TLS on the node's machine changes neither path, query nor body.
+func TestThroughAProxy(t *testing.T) {
+	_, node := publicServer(t, &fake{})
+	target, err := url.Parse(node.URL)
+	wantNo(t, err)
+	proxy := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(target))
+	defer proxy.Close()
+	c := NewClient(proxy.URL).Signed(aKey(1))
+	c.transport().TLSClientConfig = proxy.Client().Transport.(*http.Transport).TLSClientConfig
+
+	_, err = c.Submit(t.Context(), Submission{Spec: aJob("x", job.Done).Spec, Nonce: nonce})
+	wantNo(t, err)
+	wantNo(t, c.Logs(t.Context(), "k7q2", LogOptions{Follow: true, Stdout: 3}, func(LogChunk) error { return nil }))
+	var out bytes.Buffer
+	err = c.Tar(t.Context(), "bafy/a folder/50% #1?.txt", &out)
+	want(t, out.String(), "tar of bafy/a folder/50% #1?.txt", err)
+	added, err := c.Upload(t.Context(), func(w io.Writer) error {
+		_, err := w.Write(make([]byte, 3<<20))
+		return err
+	})
+	want(t, added.Size, job.Bytes(3<<20), err)
+	_, err = c.Token(t.Context(), time.Hour) // the proxy keeps it to itself
+	wantNo(t, err)
+	if _, err := c.Signed(aKey(2)).Upload(t.Context(), func(w io.Writer) error {
+		_, err := w.Write(make([]byte, 3<<20))
+		return err
+	}); CodeOf(err) != CodeForbidden {
+		t.Errorf("an unlisted key: %v", err)
 	}
 }
 

@@ -25,7 +25,7 @@
 //
 // Scheme and authority are not signed, so that a proxy may end TLS in front of
 // a node; "shoal-node" says for whom the request is, and no other node takes it.
-// What a handler decides by must be in the path, the query or the body: no other
+// The proxy must pass the path on as it is. What a handler decides by must be in the path, the query or the body: no other
 // header is covered.
 //
 // # Nonces

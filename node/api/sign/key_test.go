@@ -141,3 +141,13 @@ func TestLoadKeyRefuses(t *testing.T) {
 		t.Error("a key was made below a file")
 	}
 }
+
+func FuzzParseKey(f *testing.F) {
+	f.Add(KeyOf(aKey(1)).String())
+	f.Add("12D3KooW")
+	f.Fuzz(func(t *testing.T, s string) {
+		if k, err := ParseKey(s); err == nil && k.String() != s {
+			t.Errorf("%q is another text of %s", s, k)
+		}
+	})
+}
