@@ -16,6 +16,11 @@ type Config struct {
 	Room   job.Room          // what jobs may use of this node together
 	Seed   uint64            // for the draws of placement
 
+	// Listed has this node run its own jobs and those of the peers in Accept,
+	// and nobody else's.
+	Listed bool
+	Accept []job.PeerID
+
 	// Lease is how long an executor may be silent before its attempts count as
 	// lost. It is asked for a sign after a third of it. Default 15 s.
 	Lease time.Duration
@@ -43,12 +48,13 @@ func (c Config) withDefaults() Config {
 
 // Limits that are not worth an option.
 const (
-	maxOffers   = 8                      // bids kept with an award
-	maxPeers    = 10_000                 // peers a Core keeps in mind
-	maxCallers  = 64                     // callers waiting on one job
-	startGrace  = 100 * time.Millisecond // a start is written with the end of the attempt if that comes so soon: one fsync less
-	firstResend = time.Second            // until a message without an answer goes out again; doubles
-	endedLeases = 3                      // for which an executor may say that an attempt has ended without a report that can be read
-	drainLimit  = 64                     // tasks placed in one Step
-	offerLimit  = 16                     // classes of waiting tasks that one changed peer is held against
+	maxOffers    = 8                      // bids kept with an award
+	maxPeers     = 10_000                 // peers a Core keeps in mind
+	maxCallers   = 64                     // callers waiting on one job
+	startGrace   = 100 * time.Millisecond // a start is written with the end of the attempt if that comes so soon: one fsync less
+	firstResend  = time.Second            // until a message without an answer goes out again; doubles
+	endedLeases  = 3                      // for which an executor may say that an attempt has ended without a report that can be read
+	drainLimit   = 64                     // tasks placed in one Step
+	offerLimit   = 16                     // classes of waiting tasks that a peer with a new bid is held against
+	relabelLimit = 4096                   // and one with new labels: these are rare, and what waits for one waits for nothing else
 )

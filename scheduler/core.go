@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -349,5 +350,5 @@ func newClassKey(s job.Spec) (classKey, error) {
 	if _, err := labels.Parse(s.Where); err != nil {
 		return classKey{}, fmt.Errorf("where: %w", err)
 	}
-	return classKey{engine: engineWASM, where: s.Where, need: need(s)}, nil
+	return classKey{engine: engineWASM, mounts: strings.Join(s.Mounts(), ","), where: s.Where, need: need(s)}, nil
 }

@@ -17,15 +17,16 @@ func (c *Core) Explain(id job.ID) string {
 	for i := range e.units {
 		if u := &e.units[i]; u.live == nil {
 			_, _, m := c.candidates(e.class, u)
-			return explain(e.class.key, m)
+			return explain(e.class, m, c.cfg.Self)
 		}
 	}
 	return ""
 }
 
 // explain says a tally in words. Each peer is counted once, at the first
-// requirement that it fails.
-func explain(k classKey, m tally) string {
+// requirement that it fails. self is this node.
+func explain(of *class, m tally, self job.PeerID) string {
+	k := of.key
 	total := 0
 	for _, n := range m {
 		total += n
@@ -35,6 +36,8 @@ func explain(k classKey, m tally) string {
 		return "no peer is known yet"
 	case m[fits] > 0:
 		return "it is about to be placed"
+	case m[missMount] == total:
+		return fmt.Sprintf("no peer offers %s; a node that has the data offers it with serve --mount NAME=PATH", mountWords(of.mounts))
 	}
 	var parts []string
 	add := func(what miss, text string) {
@@ -42,6 +45,8 @@ func explain(k classKey, m tally) string {
 			parts = append(parts, fmt.Sprintf("%d %s", m[what], text))
 		}
 	}
+	add(missMount, "not offering "+mountWords(of.mounts))
+	add(missAccept, fmt.Sprintf("not running jobs of this node (serve --accept-from %s there would change that)", self))
 	add(missEngine, "cannot run "+k.engine)
 	add(missWhere, "not matching where: "+k.where)
 	add(missBid, "without a current bid")

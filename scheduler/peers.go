@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -63,7 +64,10 @@ func (c *Core) peerSeen(in PeerSeen) {
 	if p == nil {
 		return
 	}
-	back := !p.seen
+	back, most := !p.seen, offerLimit
+	if !maps.Equal(p.labels, in.Labels) {
+		most = relabelLimit // jobs may have waited for this very label
+	}
 	p.seen, p.labels = true, in.Labels
 	if in.Boot > p.boot {
 		c.rebooted(p, in.Boot)
@@ -71,7 +75,7 @@ func (c *Core) peerSeen(in PeerSeen) {
 	if back {
 		c.nudge(p)
 	}
-	c.offer(p)
+	c.offer(p, most)
 }
 
 func (c *Core) peerGone(in PeerGone) {
@@ -122,7 +126,7 @@ func (c *Core) bid(from job.PeerID, b Bid) {
 	}
 	p.bid, p.bidAt = b, c.now
 	if p.seen {
-		c.offer(p)
+		c.offer(p, offerLimit)
 	} else {
 		c.timers.at(c.now+bidExpiry, &p.alarm, p) // to forget it, unless it shows itself
 	}

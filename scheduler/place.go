@@ -20,6 +20,7 @@ const engineWASM = "wasm"
 // change of a peer is held against classes and never against every job.
 type classKey struct {
 	engine string
+	mounts string // names, parted by commas
 	where  string
 	need   job.Room
 }
@@ -28,6 +29,7 @@ type classKey struct {
 type class struct {
 	alarm
 	key     classKey
+	mounts  []string
 	where   labels.Selector
 	jobs    int           // open ones
 	queue   *list.List    // of *unit: those that wait, oldest first
@@ -56,6 +58,8 @@ type miss uint8
 
 const (
 	fits miss = iota
+	missMount
+	missAccept
 	missEngine
 	missWhere
 	missBid
@@ -94,7 +98,7 @@ func (c *Core) join(key classKey) *class {
 		if err != nil {
 			where = labels.Nothing() // the ledger is of a version that knew more; nobody here matches
 		}
-		k = &class{key: key, where: where, queue: list.New(), avoid: map[job.PeerID]refusal{}}
+		k = &class{key: key, mounts: split(key.mounts), where: where, queue: list.New(), avoid: map[job.PeerID]refusal{}}
 		c.classes[key] = k
 	}
 	k.jobs++
@@ -133,10 +137,10 @@ func (c *Core) dequeue(u *unit) {
 	}
 }
 
-// offer holds a peer that changed against the classes that wait, as many as are
-// due to be looked at.
-func (c *Core) offer(p *peer) {
-	for range min(offerLimit, c.waiting.Len()) {
+// offer holds a peer that changed against the classes that wait, at most as many
+// as given, those first that are due to be looked at.
+func (c *Core) offer(p *peer, most int) {
+	for range min(most, c.waiting.Len()) {
 		at := c.waiting.Front()
 		if at == nil {
 			return
@@ -187,6 +191,10 @@ func (c *Core) retryRefused(k *class) {
 // misses says what keeps p from taking a task of the class.
 func (c *Core) misses(k *class, p *peer) miss {
 	switch free := p.free(); {
+	case !p.offersAll(k.mounts):
+		return missMount
+	case !p.saysItRuns(c.cfg.Self):
+		return missAccept
 	case p.labels[k.key.engine] == "":
 		return missEngine
 	case !k.where.Matches(p.labels):

@@ -100,7 +100,7 @@ func (w *Worker) received(from job.PeerID, m Message) {
 	case Award:
 		w.award(from, m)
 	case Withdraw:
-		w.fence.raise(from, m.Attempt)
+		w.raise(from, m.Attempt)
 		if h := w.held[Charge{from, m.Attempt}]; h != nil {
 			w.end(h)
 		}
@@ -131,6 +131,8 @@ func (w *Worker) award(from job.PeerID, m Award) {
 	}
 	want := need(m.Spec)
 	switch bad := runnable(m.Spec); {
+	case !w.accepts(from):
+		w.decline(from, a, fmt.Sprintf("it does not run jobs of peer %s; its operator can have it do so with serve --accept-from %s", from.Short(), from))
 	case w.leaving:
 		w.decline(from, a, "the node is stopping")
 	case !w.fence.admits(from, a):
@@ -139,6 +141,8 @@ func (w *Worker) award(from job.PeerID, m Award) {
 		w.decline(from, a, "its spec is not one that runs: "+bad.Error())
 	case w.cfg.Labels[engineWASM] == "":
 		w.decline(from, a, "this node has no engine for it")
+	case !offersAll(w.cfg.Labels, m.Spec.Mounts()):
+		w.decline(from, a, "it does not offer "+mountWords(m.Spec.Mounts()))
 	case len(w.held) >= maxHeld:
 		w.decline(from, a, "too many attempts are held here")
 	case !w.free.Holds(want):
@@ -191,7 +195,7 @@ func (w *Worker) ask(from job.PeerID, m Ask) {
 				w.sendReport(h)
 			}
 		} else {
-			w.fence.raise(from, a) // it is lost for its owner from now on
+			w.raise(from, a) // it is lost for its owner from now on
 		}
 		answer.Attempts = append(answer.Attempts, Held{Attempt: a, Phase: phase})
 	}

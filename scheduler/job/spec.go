@@ -27,7 +27,7 @@ type WASM struct {
 
 // Input is data that a task reads.
 type Input struct {
-	From string `json:"from" cbor:"1,keyasint" doc:"ipfs://CID[/path], or a path relative to job.yaml, which is added to IPFS at submit."`
+	From string `json:"from" cbor:"1,keyasint" doc:"ipfs://CID[/path]; a path relative to job.yaml, which is added to IPFS at submit; or mount://NAME[/path], read in place on a peer that offers the mount NAME (serve --mount)."`
 	At   string `json:"at" cbor:"2,keyasint" doc:"Absolute path at which the task sees it."`
 }
 

@@ -37,7 +37,7 @@ func ParseIPFS(ref string) (id cid.Cid, sub string, err error) {
 func (s Spec) Local() []string {
 	var local []string
 	for _, ref := range s.refs() {
-		if *ref != "" && !strings.HasPrefix(*ref, ipfsScheme) {
+		if *ref != "" && !strings.HasPrefix(*ref, ipfsScheme) && !strings.HasPrefix(*ref, mountScheme) {
 			local = append(local, *ref)
 		}
 	}

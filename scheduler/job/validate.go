@@ -70,7 +70,7 @@ func (t Task) validate(fs *Faults) {
 	case t.WASM.Module == "":
 		fs.add("task.wasm", "give a path or ipfs://CID", "module is missing")
 	default:
-		checkRef(fs, "task.wasm.module", t.WASM.Module)
+		checkRef(fs, "task.wasm.module", t.WASM.Module, false)
 		if _, sub, err := ParseIPFS(t.WASM.Module); err == nil && sub != "" {
 			fs.add("task.wasm.module", "give the CID of the module itself", "%q leads into a folder", clip(t.WASM.Module))
 		}
@@ -124,9 +124,9 @@ func (s Spec) mounts(fs *Faults) {
 	for i, in := range s.Inputs {
 		field := fmt.Sprintf("inputs[%d]", i)
 		if in.From == "" {
-			fs.add(field, "give a path or ipfs://CID", "from is missing")
+			fs.add(field, "give a path, ipfs://CID or mount://NAME/PATH", "from is missing")
 		} else {
-			checkRef(fs, field+".from", in.From)
+			checkRef(fs, field+".from", in.From, true)
 		}
 		place(field, in.At)
 	}
@@ -192,9 +192,14 @@ func (s Spec) where(fs *Faults) {
 	}
 }
 
-// checkRef checks where data comes from: IPFS, or a file beside the job file.
-func checkRef(fs *Faults, field, ref string) {
+// checkRef checks where data comes from: IPFS, a file beside the job file or, if
+// it may, a mount of whichever peer runs the job.
+func checkRef(fs *Faults, field, ref string, mount bool) {
 	scheme, _, other := strings.Cut(ref, "://")
+	known := "known are ipfs://CID and a path relative to the job file"
+	if mount {
+		known = "known are ipfs://CID, mount://NAME/PATH and a path relative to the job file"
+	}
 	switch {
 	case len(ref) > maxText || strings.ContainsFunc(ref, unicode.IsControl):
 		fs.add(field, "", "%q is too long, or has control characters in it", clip(ref))
@@ -203,8 +208,15 @@ func checkRef(fs *Faults, field, ref string) {
 		if _, _, err := ParseIPFS(ref); errors.As(err, &f) {
 			fs.add(field, f.Remedy, "%s", f.What)
 		}
+	case strings.HasPrefix(ref, mountScheme) && mount:
+		var f *Fault
+		if _, _, err := ParseMount(ref); errors.As(err, &f) {
+			fs.add(field, f.Remedy, "%s", f.What)
+		}
+	case strings.HasPrefix(ref, mountScheme):
+		fs.add(field, "give ipfs://CID, or a path relative to the job file; data may come from a mount", "a program cannot come from a mount (%q)", clip(ref))
 	case other:
-		fs.add(field, "known are ipfs://CID and a path relative to the job file", "unknown scheme %q in %q", clip(scheme), clip(ref))
+		fs.add(field, known, "unknown scheme %q in %q", clip(scheme), clip(ref))
 	case path.IsAbs(ref):
 		fs.add(field, "put it into the job file's folder, or add it with node add PATH and write ipfs://CID", "%q is an absolute path", clip(ref))
 	case path.Clean(ref) == ".." || strings.HasPrefix(path.Clean(ref), "../"):
