@@ -30,9 +30,12 @@ type Task struct {
 	Stderr  string
 }
 
-// Mount shows a file or folder of this disk to the program.
+// Mount shows a file or folder of this disk to the program. With Sub set it is
+// what Sub names below the folder Host, in which nobody but this node's operator
+// is trusted to keep things as they were.
 type Mount struct {
 	Host, Guest string
+	Sub         string
 	Write       bool
 }
 

@@ -49,6 +49,7 @@ type Runner struct {
 	dir     string
 	store   Store
 	wasm    Executor
+	folders Folders
 	modules *modules
 	log     *zap.Logger
 
@@ -64,6 +65,10 @@ func (f fault) Error() string { return string(f) }
 
 // exitBad is the code of a program that could not be started.
 const exitBad = 126
+
+// Offer lets jobs read folders of this machine in place. It comes before the
+// first Run.
+func (r *Runner) Offer(f Folders) { r.folders = f }
 
 // NewRunner makes a runner that works in dir, which is its own: what earlier
 // runs left there is removed, except logs.
@@ -123,6 +128,9 @@ func (r *Runner) run(ctx context.Context, owner job.PeerID, a job.Attempt, spec 
 		return job.Result{}, err
 	}
 	result, err := r.wasm.Run(ctx, task)
+	if gone := r.folders.checkAll(spec); gone != nil {
+		return job.Result{}, fmt.Errorf("what the program read may not have been what it was to read: %w", gone)
+	}
 	if err != nil || result.Error != "" {
 		return result, err
 	}

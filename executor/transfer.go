@@ -51,11 +51,11 @@ func (r *Runner) fetch(ctx context.Context, a job.Attempt, spec job.Spec, dir st
 		return Task{}, blame(ctx, "the module "+Text(spec.Task.WASM.Module, maxPart), err)
 	}
 	for i, in := range spec.Inputs {
-		path, err := r.input(ctx, in, dir, i)
+		m, err := r.input(ctx, in, dir, i)
 		if err != nil {
 			return Task{}, err
 		}
-		task.Mounts = append(task.Mounts, Mount{Host: path, Guest: in.At})
+		task.Mounts = append(task.Mounts, m)
 	}
 	for i, out := range spec.Outputs {
 		path := outputPath(dir, i, out.Name)
@@ -75,25 +75,34 @@ func blame(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("fetching %s: %w", what, why(ctx, err))
 }
 
-// input brings one input and returns where it is.
-func (r *Runner) input(ctx context.Context, in job.Input, dir string, i int) (string, error) {
+// input brings one input, or finds it in a folder that this node offers, and
+// returns where it is.
+func (r *Runner) input(ctx context.Context, in job.Input, dir string, i int) (Mount, error) {
 	what := fmt.Sprintf("the input %s for %s", Text(in.From, maxPart), Text(in.At, maxPart))
+	if _, _, err := job.ParseMount(in.From); err == nil {
+		m, err := r.folders.find(in.From)
+		if err != nil {
+			return Mount{}, fmt.Errorf("mounting %s: %w", what, err)
+		}
+		m.Guest = in.At
+		return m, nil
+	}
 	path := filepath.Join(dir, "inputs", strconv.Itoa(i))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("making the folder for inputs: %w", err)
+		return Mount{}, fmt.Errorf("making the folder for inputs: %w", err)
 	}
 	if err := r.store.Fetch(ctx, in.From, path); err != nil {
-		return "", blame(ctx, what, err)
+		return Mount{}, blame(ctx, what, err)
 	}
 	fi, err := os.Lstat(path)
 	if err != nil {
-		return "", fmt.Errorf("looking at %s: %w", what, err)
+		return Mount{}, fmt.Errorf("looking at %s: %w", what, err)
 	}
 	// A link would lead wherever whoever made it wants.
 	if !fi.IsDir() && !fi.Mode().IsRegular() {
-		return "", fault(what + " is neither a file nor a folder")
+		return Mount{}, fault(what + " is neither a file nor a folder")
 	}
-	return path, nil
+	return Mount{Host: path, Guest: in.At}, nil
 }
 
 // outputPath ends with the output's name, which the store shows with its pin, and

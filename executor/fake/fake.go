@@ -221,7 +221,7 @@ func (p *process) find(guest string) (host string, write bool, err error) {
 	for _, m := range p.task.Mounts {
 		rest, ok := strings.CutPrefix(filepath.Clean(guest), m.Guest)
 		if ok && (rest == "" || rest[0] == '/') {
-			return filepath.Join(m.Host, rest), m.Write, nil
+			return filepath.Join(m.Host, m.Sub, rest), m.Write, nil
 		}
 	}
 	return "", false, fmt.Errorf("open %s: no such file or directory", guest)

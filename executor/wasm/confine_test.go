@@ -172,7 +172,15 @@ func TestWordsOfChildrenAreText(t *testing.T) {
 // and nothing else.
 func TestBrokenEngineIsConfined(t *testing.T) {
 	dir := t.TempDir()
-	in, out, beside := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "beside")
+	in := filepath.Join(dir, "in")
+	t.Run("fetched input", func(t *testing.T) { brokenEngineIsConfined(t, dir, wasi.Mount{Host: in, Guest: "/in"}) })
+	t.Run("part of a live folder", func(t *testing.T) {
+		brokenEngineIsConfined(t, dir, wasi.Mount{Host: dir, Sub: "in", Guest: "/in"})
+	})
+}
+
+func brokenEngineIsConfined(t *testing.T, dir string, input wasi.Mount) {
+	in, out, beside := filepath.Join(dir, "in"), filepath.Join(t.TempDir(), "out"), filepath.Join(dir, "beside")
 	write(t, filepath.Join(in, "f"), "input")
 	write(t, beside, "secret")
 	if err := os.Mkdir(out, 0o700); err != nil {
@@ -193,7 +201,7 @@ func TestBrokenEngineIsConfined(t *testing.T) {
 	}
 	defer files.close()
 	end, err := e.start(t.Context(), child.Task{Op: child.OpRun, Mounts: []wasi.Mount{
-		{Host: in, Guest: "/in"}, {Host: out, Guest: "/out", Write: true},
+		input, {Host: out, Guest: "/out", Write: true},
 	}}, files)
 	if err != nil || !end.reported {
 		t.Fatalf("error %v, it said %s", err, end.said)

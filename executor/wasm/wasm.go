@@ -172,7 +172,7 @@ func (x *Executor) run(ctx context.Context, e engine, t executor.Task) (job.Resu
 		CPU:    cpuSeconds(t.Limits.Wall),
 	}
 	for _, m := range t.Mounts {
-		task.Mounts = append(task.Mounts, wasi.Mount{Host: m.Host, Guest: m.Guest, Write: m.Write})
+		task.Mounts = append(task.Mounts, wasi.Mount(m))
 	}
 	run := ctx
 	if t.Limits.Wall > 0 {

@@ -108,32 +108,39 @@ func (c *process) run(t Task, code Code) error {
 	case err != nil:
 		return fmt.Errorf("opening the mounts: %w", err)
 	}
-	if c.layers, err = confine(needs(t)); err != nil {
+	reaches, err := sys.Reaches()
+	if err != nil {
+		return fmt.Errorf("opening the mounts: %w", err)
+	}
+	c.layers, err = confine(needs(t, reaches))
+	for _, r := range reaches {
+		r.File.Close()
+	}
+	if err != nil {
 		return err
 	}
 	return c.engine.Run(code, sys)
 }
 
-// needs lists what the program's mounts need, and the compiled code.
-func needs(t Task) access {
+// needs lists what the program's mounts need, and the compiled code. Mounts are
+// named by their open files: between the opening of a folder and this, somebody
+// may have put a link in its place.
+func needs(t Task, reaches []wasi.Reach) access {
 	var a access
 	if t.Dir != "" {
 		a.read = append(a.read, t.Dir)
 	}
-	for _, m := range t.Mounts {
+	for _, r := range reaches {
 		list := &a.readFiles
-		fi, err := os.Lstat(m.Host)
 		switch {
-		case err != nil: // gone since it was opened: nothing to allow
-			continue
-		case fi.IsDir() && m.Write:
+		case r.Dir && r.Write:
 			list = &a.write
-		case fi.IsDir():
+		case r.Dir:
 			list = &a.read
-		case m.Write:
+		case r.Write:
 			list = &a.writeFiles
 		}
-		*list = append(*list, m.Host)
+		*list = append(*list, fmt.Sprintf("/proc/self/fd/%d", r.File.Fd()))
 	}
 	return a
 }

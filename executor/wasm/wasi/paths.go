@@ -87,19 +87,20 @@ func (s *System) openVirtual(p place, h opening) (*desc, Errno) {
 	return s.openNode(p.node)
 }
 
-// readOnly refuses what would change a read-only mount. Creating a file that is
-// there already is only opening it.
+// readOnly refuses what would change a read-only mount, and to open what is
+// neither a file nor a folder. Creating a file that is there already is only
+// opening it.
 func (s *System) readOnly(p place, h *opening) Errno {
-	if h.has(openCreate) {
-		_, e := s.stat(p, h.follow)
-		switch {
-		case e == enoent:
-			return erofs
-		case e == 0 && h.has(openExclusive):
-			return eexist
-		}
-		h.oflags &^= openCreate | openExclusive
+	st, e := s.stat(p, h.follow)
+	switch {
+	case e == 0 && st.kind != fileRegular && st.kind != fileDirectory && st.kind != fileSymlink:
+		return enotsup
+	case e == enoent && h.has(openCreate):
+		return erofs
+	case e == 0 && h.has(openCreate) && h.has(openExclusive):
+		return eexist
 	}
+	h.oflags &^= openCreate | openExclusive
 	if h.writes() || h.has(openTruncate) {
 		return erofs
 	}

@@ -1,6 +1,7 @@
 package wasi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // node is a folder of the virtual tree above the mounts, or a mount.
@@ -75,29 +78,107 @@ func (s *System) plant(mounts []Mount) (*node, error) {
 	return top, nil
 }
 
-// openMount opens the host's side. It must be a file or a folder itself: a
-// symbolic link would be followed to wherever whoever made it wants.
+// openMount opens the host's side. What is shown must be a file or a folder
+// itself: a symbolic link would be followed to wherever whoever made it wants.
 func (s *System) openMount(m Mount) (*mount, error) {
-	fi, err := os.Lstat(m.Host)
+	top, sub := m.Host, m.Sub
+	if sub == "" {
+		fi, err := os.Lstat(top)
+		if err != nil {
+			return nil, err
+		}
+		if sub = "."; !fi.IsDir() {
+			top, sub = filepath.Split(filepath.Clean(top))
+			top = cmp.Or(top, ".")
+		}
+	}
+	root, err := openTop(top)
 	if err != nil {
 		return nil, err
 	}
-	opened := &mount{write: m.Write}
-	dir := m.Host
-	switch {
-	case fi.Mode().IsRegular():
-		dir, opened.base = filepath.Split(filepath.Clean(m.Host))
-		if dir == "" {
-			dir = "."
-		}
-	case !fi.IsDir():
-		return nil, errors.New("neither a file nor a folder")
-	}
-	if opened.root, err = os.OpenRoot(dir); err != nil {
+	opened := &mount{root: root, write: m.Write}
+	if err := opened.descend(sub); err != nil {
+		opened.root.Close()
 		return nil, err
 	}
-	s.roots = append(s.roots, opened.root)
+	s.mounts = append(s.mounts, opened)
 	return opened, nil
+}
+
+// openTop opens a folder that is no link.
+func openTop(path string) (*os.Root, error) {
+	was, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := root.Stat("."); err != nil || !os.SameFile(was, now) {
+		root.Close()
+		return nil, errors.New("a symbolic link, or changed while it was opened")
+	}
+	return root, nil
+}
+
+// descend moves a mount's root to sub, a folder or a file in it.
+func (m *mount) descend(sub string) error {
+	fi, err := m.root.Lstat(sub)
+	switch {
+	case err != nil:
+		return err
+	case fi.Mode().IsRegular():
+		sub, m.base = filepath.Split(sub)
+		sub = cmp.Or(sub, ".")
+	case !fi.IsDir():
+		return errors.New("neither a file nor a folder")
+	}
+	if sub == "." {
+		return nil
+	}
+	below, err := m.root.OpenRoot(sub)
+	if err != nil {
+		return err
+	}
+	m.root.Close()
+	m.root = below
+	return nil
+}
+
+// Reach is a mount as it was opened, for rules about what this process may
+// still reach: wherever its path leads by now, these rules are about that file
+// or folder.
+type Reach struct {
+	File  *os.File // to be named only, not to be read
+	Dir   bool     // with all that is below
+	Write bool
+}
+
+// Reaches are the mounts. The caller closes the files.
+func (s *System) Reaches() (all []Reach, err error) {
+	defer func() {
+		if err != nil {
+			for _, r := range all {
+				r.File.Close()
+			}
+		}
+	}()
+	for _, m := range s.mounts {
+		r := Reach{Dir: m.base == "", Write: m.write}
+		if r.File, err = m.root.OpenFile(cmp.Or(m.base, "."), unix.O_PATH, 0); err != nil {
+			return all, err
+		}
+		all = append(all, r)
+		fi, err := r.File.Stat()
+		if err != nil {
+			return all, err
+		}
+		if fi.IsDir() != r.Dir || !r.Dir && !fi.Mode().IsRegular() {
+			return all, errors.New("a mount changed while it was opened")
+		}
+	}
+	return all, nil
 }
 
 // place is what a path of the program leads to. With root set it is name below

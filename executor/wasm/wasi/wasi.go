@@ -16,7 +16,9 @@
 // "..", not a symbolic link, whoever made it. Every folder that the program
 // opens is a root of its own: paths relative to it cannot leave it.
 //
-// Mounts without Write refuse every change with EROFS. Standard input is at its
+// Mounts without Write refuse every change with EROFS, and to open what is
+// neither a file nor a folder: it is looked at first, since opening a FIFO or a
+// device would be felt at its other end. Standard input is at its
 // end from the start. Standard output and error claim to be terminals as far as
 // buffering goes (character devices that cannot seek), because C programs then
 // write whole lines at once and logs are live.
@@ -38,9 +40,11 @@ import (
 const Namespace = "wasi_snapshot_preview1"
 
 // Mount shows a file or folder of this machine, Host, at the absolute path
-// Guest.
+// Guest. With Sub set, Host is a folder and what is shown is Sub, a relative path
+// in it that is walked through an os.Root of Host.
 type Mount struct {
 	Host, Guest string
+	Sub         string
 	Write       bool
 }
 
@@ -60,7 +64,7 @@ type System struct {
 	cfg     Config
 	started time.Time
 	fds     []*desc // indexed by descriptor; nil is free
-	roots   []*os.Root
+	mounts  []*mount
 	iov     [][]byte // reused by the vectored calls
 }
 
@@ -103,10 +107,10 @@ func (s *System) Close() {
 		}
 	}
 	s.fds = nil
-	for _, r := range s.roots {
-		r.Close()
+	for _, m := range s.mounts {
+		m.root.Close()
 	}
-	s.roots = nil
+	s.mounts = nil
 }
 
 // Call is function number i of Functions. mem is the program's memory as it is
