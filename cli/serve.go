@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -18,7 +19,7 @@ func (p *program) serve() *cli.Command {
 		Usage: "run a node on this machine",
 		Description: p.examples("Without flags it is a swarm of one on loopback, good for work on this machine. What it keeps is in its home. It stops on Ctrl-C.",
 			"node serve",
-			"node serve --private --initial --label site=attic"),
+			"node serve --private --initial --label site=attic --mount logs=/var/log"),
 		Flags:  p.serveFlags(),
 		Action: p.runServe,
 	}
@@ -35,6 +36,8 @@ func (p *program) serveFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
 		&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
 		&cli.BoolFlag{Name: "label-hostname", EnvVars: []string{"SHOAL_LABEL_HOSTNAME"}, Usage: "tell all peers this machine's name, in the label hostname", DisableDefaultText: true},
+		&cli.StringSliceFlag{Name: "mount", EnvVars: []string{"SHOAL_MOUNT"}, Usage: "let jobs read a folder of this machine in place, as mount://NAME; `NAME=PATH`, may be given again"},
+		&cli.StringSliceFlag{Name: "accept-from", EnvVars: []string{"SHOAL_ACCEPT_FROM"}, Usage: "run jobs that were submitted to the node with this `PEER` ID, and of none that is not named; may be given again", DefaultText: "everybody's in a private swarm, nobody's but its own in an open one"},
 		&cli.StringSliceFlag{Name: "listen", EnvVars: []string{"SHOAL_LISTEN"}, Usage: "listen for peers at `MULTIADDR`; may be given again", DefaultText: "TCP 1235 everywhere, or on loopback when alone"},
 		&cli.StringFlag{Name: "api", EnvVars: []string{"SHOAL_API"}, Usage: "listen for joining machines at `HOST:PORT`", DefaultText: "1234 everywhere, or on loopback when alone"},
 		&cli.GenericFlag{Name: "max-cpu", EnvVars: []string{"SHOAL_MAX_CPU"}, Value: new(cpuFlag), Usage: "`CPU` that jobs may use together, such as 2 or 500m", DefaultText: "all"},
@@ -83,6 +86,7 @@ func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 	cfg := node.Config{
 		Home: home, Version: version(),
 		Private: c.Bool("private"), Initial: c.Bool("initial"), Join: c.String("join"), Token: c.String("token"),
+		Mounts: make(map[string]string), AcceptFrom: c.StringSlice("accept-from"),
 		Peers: c.StringSlice("peer"), Labels: make(map[string]string), LabelHostname: c.Bool("label-hostname"), Listen: c.StringSlice("listen"), API: c.String("api"),
 		MaxCPU: job.CPU(*c.Generic("max-cpu").(*cpuFlag)), MaxMemory: job.Bytes(*c.Generic("max-memory").(*bytesFlag)),
 	}
@@ -90,6 +94,16 @@ func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 		if err := addLabel(cfg.Labels, "--label ", l); err != nil {
 			return cfg, err
 		}
+	}
+	for _, m := range c.StringSlice("mount") {
+		name, path, ok := strings.Cut(m, "=")
+		if !ok || name == "" || path == "" {
+			return cfg, usage("--mount %q is no mount; write NAME=PATH", m)
+		}
+		if before, twice := cfg.Mounts[name]; twice {
+			return cfg, usage("--mount %s is given twice, for %q and %q; give each folder its own name", name, before, path)
+		}
+		cfg.Mounts[name] = path
 	}
 	return cfg, nil
 }

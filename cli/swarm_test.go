@@ -47,7 +47,7 @@ func run(dir string, env []string, name string, args ...string) error {
 // binary on loopback, each with a home of its own. Beside testscript's own,
 // they have these commands:
 //
-//	serve NAME [FLAG]…         start a node; $NAME_API is what it printed, as is $NAME_TOKEN of a founder
+//	serve NAME [FLAG]…         start a node; $NAME_API and $NAME_PEER are what it printed, as is $NAME_TOKEN of a founder
 //	                           ! serve … if it must not start; what it said, and "exit CODE", is in refused
 //	on NAME COMMAND [ARG]…     run a command at that node; ! on … if it must fail
 //	exits CODE NAME COMMAND…   the same, and the exit code must be CODE
@@ -85,8 +85,9 @@ func TestSwarm(t *testing.T) {
 	build := map[string][]string{
 		"wordcount.wasm": {"go", "build", "-o"},
 		"guest.wasm":     {"clang", "--target=wasm32-wasi", "-Os", "-s", "-nodefaultlibs", "-lc", "-o"},
+		"errors.wasm":    {"clang", "--target=wasm32-wasi", "-Os", "-s", "-nodefaultlibs", "-lc", "-o"},
 	}
-	source := map[string]string{"wordcount.wasm": "./examples/wordcount", "guest.wasm": "node/testdata/guest.c"}
+	source := map[string]string{"wordcount.wasm": "./examples/wordcount", "guest.wasm": "node/testdata/guest.c", "errors.wasm": "examples/mount/errors.c"}
 	for name, line := range build {
 		line = append(line, filepath.Join(guests, name), source[name])
 		if err := run("..", []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, line[0], line[1:]...); err != nil {
@@ -243,6 +244,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("node %s started, and must not", name)
 	}
 	p.id = peer[1]
+	ts.Setenv(name+"_PEER", p.id)
 	ts.Logf("%s", banner.String())
 	if m := bannerAPI.FindStringSubmatch(banner.String()); m != nil {
 		ts.Setenv(name+"_API", m[1])

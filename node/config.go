@@ -47,6 +47,10 @@ type Config struct {
 	// Mounts are folders of this machine that jobs may read in place, by the name
 	// that jobs know them by: mount://NAME/PATH. Paths are absolute.
 	Mounts map[string]string
+	// AcceptFrom are the IDs of the peers whose jobs this node runs, beside its
+	// own: jobs that were submitted to the node with that ID. In a private swarm an
+	// empty list means everybody, in an open one nobody.
+	AcceptFrom []string
 
 	Listen []string // libp2p listen multiaddrs; default: TCP 1235 everywhere, or on loopback when alone
 	API    string   // host:port of the HTTP API; default 1234 everywhere, or on loopback when alone
@@ -102,6 +106,9 @@ func (c Config) check() error {
 		if err := checkLabel(k, v); err != nil {
 			return fmt.Errorf("--label %s=%s: %w", k, v, err)
 		}
+	}
+	if err := errors.Join(c.checkMounts(), c.checkAccept()); err != nil {
+		return err
 	}
 	if c.MaxCPU < 0 || c.MaxMemory < 0 {
 		return errors.New("--max-cpu and --max-memory cannot be negative")

@@ -36,6 +36,7 @@ type ownJobs struct {
 	runner *executor.Runner
 	mesh   *p2p.Mesh
 	known  *directory
+	open   bool // in an open swarm, where peers tell one another nothing of their jobs
 }
 
 // swarmJobs answers for the jobs of every ledger in the swarm. It is what the
@@ -341,6 +342,9 @@ func (s swarmJobs) find(ctx context.Context, prefix string) (api.Jobs, job.Job, 
 	if silent > 0 {
 		return nil, job.Job{}, api.Errorf(api.CodeUnavailable, "no peer that answered knows a job %q, and %d did not answer: try again, or look at `node peers`", prefix, silent)
 	}
+	if s.own.open {
+		return nil, job.Job{}, api.Errorf(api.CodeNotFound, "this node has no job %q, and in an open swarm none is told of others': ask the node that it was submitted to; `node list` shows those of this one", prefix)
+	}
 	return nil, job.Job{}, api.Errorf(api.CodeNotFound, "no live peer knows a job %q: `node list` shows the jobs there are", prefix)
 }
 
@@ -360,6 +364,9 @@ func (a answer[T]) owns(id job.ID) bool { return slices.Contains(a.ledgers, stri
 // ask puts a question to every peer with a ledger whose name agrees with
 // prefix, all at once, and gathers the answers.
 func ask[T any](ctx context.Context, o ownJobs, prefix string, question func(context.Context, *api.Client) (T, error)) []answer[T] {
+	if o.open {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	var wg sync.WaitGroup

@@ -38,23 +38,25 @@ type ownLabels struct {
 	announce func(map[string]string) error // tells all peers; nil before the mesh is there
 
 	mu     sync.Mutex
+	mounts map[string]string // that it offers, by name
 	auto   map[string]string // the node's own
 	given  map[string]string // by --label
 	stored map[string]string // by labels set
 }
 
-// newOwnLabels reads what was set before and adds what cfg says.
-func newOwnLabels(cfg Config, file string) (*ownLabels, error) {
+// newOwnLabels reads what was set before and adds what cfg says. private is what
+// the node's swarm is.
+func newOwnLabels(cfg Config, private bool, file string) (*ownLabels, error) {
 	stored, err := readLabels(file)
 	if err != nil {
 		return nil, err
 	}
-	l := &ownLabels{file: file, auto: cfg.autoLabels(), given: cfg.Labels, stored: stored}
+	l := &ownLabels{file: file, mounts: cfg.Mounts, auto: cfg.autoLabels(private), given: cfg.Labels, stored: stored}
 	return l, l.fits(l.stored)
 }
 
 // autoLabels are those that the node sets itself, but for its engine.
-func (c Config) autoLabels() map[string]string {
+func (c Config) autoLabels(private bool) map[string]string {
 	l := map[string]string{
 		"os":      runtime.GOOS,
 		"arch":    runtime.GOARCH,
@@ -69,6 +71,12 @@ func (c Config) autoLabels() map[string]string {
 	}
 	for name := range c.Mounts {
 		l[job.MountPrefix+name] = "yes"
+	}
+	if c.listed(private) {
+		l[job.AcceptsLabel] = job.AcceptsListed
+		for _, id := range c.accept() {
+			l[job.AcceptsPrefix+string(id)] = "yes"
+		}
 	}
 	return l
 }

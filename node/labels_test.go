@@ -17,7 +17,7 @@ import (
 // said is a node's labels, and what was last announced of them.
 func said(t *testing.T, cfg Config, file string) (*ownLabels, *map[string]string) {
 	t.Helper()
-	l, err := newOwnLabels(cfg, file)
+	l, err := newOwnLabels(cfg, true, file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestLabelChangesThatAreRefused(t *testing.T) {
 	if !maps.Equal(l.all(), before) || readFile(t, file) != onDisk || !maps.Equal(*last, before) {
 		t.Errorf("what was refused changed the labels from %v to %v", before, l.all())
 	}
-	if _, err := newOwnLabels(Config{Labels: many}, filepath.Join(t.TempDir(), "x")); err == nil || !strings.Contains(err.Error(), "64 is the most") {
+	if _, err := newOwnLabels(Config{Labels: many}, true, filepath.Join(t.TempDir(), "x")); err == nil || !strings.Contains(err.Error(), "64 is the most") {
 		t.Errorf("too many by --label: %v", err)
 	}
 	// What cannot be kept is not announced either.

@@ -120,7 +120,11 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	said, err := newOwnLabels(cfg, h.path("labels.json"))
+	folders, err := openMounts(cfg, h.dir)
+	if err != nil {
+		return err
+	}
+	said, err := newOwnLabels(cfg, member.key != nil, h.path("labels.json"))
 	if err != nil {
 		return err
 	}
@@ -147,17 +151,18 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
+	runner.Offer(folders)
 	w, err := connect(mesh, n.log.Named("wire"))
 	if err != nil {
 		return err
 	}
-	w.sched, err = scheduler.New(scheduler.Config{Self: job.PeerID(mesh.Host().ID().String()), Boot: boot, Ledger: book.ID(), Room: cfg.room(), Seed: rand.Uint64()},
+	w.sched, err = scheduler.New(scheduler.Config{Self: job.PeerID(mesh.Host().ID().String()), Boot: boot, Ledger: book.ID(), Room: cfg.room(), Listed: cfg.listed(member.key != nil), Accept: cfg.accept(), Seed: rand.Uint64()},
 		book, w, runner, n.log.Named("scheduler"))
 	if err != nil {
 		return err
 	}
-	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, said: said, public: listener}
-	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
+	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, said: said, folders: folders, public: listener}
+	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
 	return p.run(ctx, ready)
 }
 
@@ -174,6 +179,7 @@ type parts struct {
 	book    *ledger.Ledger
 	wire    *wire
 	said    *ownLabels
+	folders executor.Folders
 	backend *backend
 	public  net.Listener
 }
@@ -197,7 +203,9 @@ func (p *parts) run(ctx context.Context, ready func(Offer)) error {
 	g.Go(func() error { return api.Serve(ctx, socket, api.Local(p.backend, log), log) })
 	clients := &authorized{file: AuthorizedPath(p.home.dir), log: log}
 	g.Go(func() error { return api.Serve(ctx, p.public, api.Public(p.backend, clients.allow, log), log) })
-	g.Go(func() error { return api.Serve(ctx, peers, api.Mesh(p.backend.own, &p.backend.door, caller, log), log) })
+	g.Go(func() error {
+		return api.Serve(ctx, peers, api.Mesh(p.backend.own.forPeers(), &p.backend.door, caller, log), log)
+	})
 	// The ledger outlives the scheduler, so that what it appended last is committed.
 	bookCtx, closeBook := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return p.book.Run(bookCtx) })
@@ -207,6 +215,7 @@ func (p *parts) run(ctx context.Context, ready func(Offer)) error {
 	g.Go(func() error { return p.store.Run(ctx) })
 	g.Go(func() error { return p.wire.deliver(ctx) })
 	g.Go(func() error { return p.wire.publish(ctx) })
+	g.Go(func() error { return p.watchMounts(ctx) })
 	g.Go(func() error { return p.wire.follow(ctx) })
 	p.backend.ready.Store(true)
 	p.log.Info("ready", zap.String("peer", p.mesh.Host().ID().String()), zap.Bool("private", p.member.key != nil), zap.Stringer("api", p.public.Addr()))
@@ -236,6 +245,9 @@ func (p *parts) prove(ctx context.Context) Offer {
 		o.Missing = append(o.Missing, fmt.Sprintf("labels: %v", err))
 	}
 	o.Labels = p.said.all()
+	if p.member.key == nil && !p.member.alone() && len(p.cfg.AcceptFrom) == 0 {
+		o.Missing = append(o.Missing, "jobs of other nodes: anybody gets into an open swarm, so it runs its own alone; name nodes whose jobs it is to run with --accept-from PEER")
+	}
 	if p.member.key != nil {
 		if t, err := p.backend.Token(ctx, time.Hour); err == nil {
 			o.Join = &t
