@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// crowd is how many processes the largest swarm of a run has.
+const crowd = 20
+
 // bench is one run: its scratch folder and the nodes that live now.
 type bench struct {
 	options
@@ -113,9 +116,10 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 // join measures from the start of the joining processes until every roster
-// shows everybody, for one joiner and for two at once.
+// shows everybody: for one joiner, for two at once, and for as many as make a
+// swarm of twenty.
 func (b *bench) join(ctx context.Context, r *report) error {
-	for _, joiners := range []int{1, 2} {
+	for _, joiners := range []int{1, 2, crowd - 1} {
 		var s sample
 		for range b.starts {
 			d, nodes, err := b.swarm(ctx, joiners)
@@ -123,10 +127,8 @@ func (b *bench) join(ctx context.Context, r *report) error {
 				return err
 			}
 			s = append(s, d)
-			for _, p := range nodes {
-				if err := b.stop(p); err != nil {
-					return err
-				}
+			if err := b.stopAll(nodes); err != nil {
+				return err
 			}
 		}
 		r.add(fmt.Sprintf("start of %d joining process(es) until all %d rosters are full, median / p90", joiners, joiners+1), s.String())
@@ -134,8 +136,8 @@ func (b *bench) join(ctx context.Context, r *report) error {
 	return nil
 }
 
-// swarm founds a private swarm and lets joiners join it; it returns the time
-// that took once the founder was up.
+// swarm founds a private swarm and lets joiners join it, all at once; it returns
+// the time that took once the founder was up.
 func (b *bench) swarm(ctx context.Context, joiners int) (time.Duration, []*process, error) {
 	founder, err := b.launch(b.home(), nil, "--private", "--initial")
 	if err != nil {

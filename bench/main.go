@@ -29,6 +29,7 @@ type options struct {
 	binary string
 	module string
 	record string        // Markdown file whose results are replaced
+	only   string        // name of the one measurement to make; empty: all
 	runs   int           // of everything that is measured by its median
 	starts int           // of processes, which take longer
 	burst  int           // jobs in one go
@@ -41,6 +42,7 @@ func main() {
 	flag.StringVar(&o.binary, "node", "bin/node", "the binary to measure")
 	flag.StringVar(&o.module, "module", "examples/tiny/tiny.wasm", "the WebAssembly program of the jobs")
 	flag.StringVar(&o.record, "record", "", "also write the results into this Markdown file, between its marks")
+	flag.StringVar(&o.only, "only", "", "make one measurement alone, such as join")
 	flag.IntVar(&o.runs, "runs", 50, "jobs to take the median of")
 	flag.IntVar(&o.starts, "starts", 10, "starts of a process to take the median of")
 	flag.IntVar(&o.burst, "burst", 100, "jobs to submit in one go")
@@ -80,10 +82,16 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		{"join", b.join},
 		{"jobs", b.jobs},
 	} {
+		if o.only != "" && o.only != measure.what {
+			continue
+		}
 		fmt.Fprintf(os.Stderr, "bench: %s…\n", measure.what)
 		if err := measure.do(ctx, &r); err != nil {
 			return fmt.Errorf("%s: %w", measure.what, err)
 		}
+	}
+	if len(r.rows) == 0 {
+		return fmt.Errorf("-only %s: there is no such measurement", o.only)
 	}
 	text := machine(ctx, o.binary, before) + "\n" + r.markdown()
 	if _, err := io.WriteString(out, text); err != nil {

@@ -91,8 +91,17 @@ func (p *process) until(ctx context.Context, what string, is func(context.Contex
 }
 
 // stop ends the node as an operator does, and waits until it is gone.
-func (b *bench) stop(p *process) error {
-	delete(b.running, p)
+func (b *bench) stop(p *process) error { return b.stopAll([]*process{p}) }
+
+// stopAll ends nodes side by side.
+func (b *bench) stopAll(nodes []*process) error {
+	for _, p := range nodes {
+		delete(b.running, p)
+	}
+	return each(len(nodes), len(nodes), func(i int) error { return nodes[i].stop() })
+}
+
+func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
