@@ -11,15 +11,17 @@ import (
 )
 
 const (
-	lookAfter    = 100 * time.Millisecond // after the roster grew
-	lookSoon     = time.Second
+	lookSoon     = time.Second // after the roster has grown
+	lookLate     = 5 * time.Second
 	lookSeldom   = 2 * time.Minute
 	lookTimeout  = 10 * time.Second
 	provideAgain = time.Hour // well within the 48 h that a record lasts
 )
 
-// discover finds peers through the DHT until ctx ends: soon after the roster
-// grew, then ever more seldom. Found peers go to seek.
+// discover finds peers through the DHT until ctx ends: once the roster has grown,
+// and then ever more seldom. While it is growing, peer exchange brings more than
+// the DHT would, whose questions each cost a dozen peers an answer. Found peers
+// go to seek.
 func (m *Mesh) discover(ctx context.Context) {
 	key, err := m.rendezvous()
 	if err != nil {
@@ -27,7 +29,7 @@ func (m *Mesh) discover(ctx context.Context) {
 		return
 	}
 	var provided time.Time
-	size, wait := 0, lookAfter
+	size, wait, looked := 0, lookSoon, time.Now()
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -35,14 +37,14 @@ func (m *Mesh) discover(ctx context.Context) {
 		case <-m.met:
 			timer.Stop()
 			wait = lookSoon
-			if !pause(ctx, lookAfter) {
-				return
+			if time.Since(looked) < lookLate {
+				continue
 			}
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		}
-		wait = min(2*wait, lookSeldom)
+		wait, looked = min(2*wait, lookSeldom), time.Now()
 		n := len(m.host.Network().Peers())
 		if n == 0 {
 			continue // nobody to ask
@@ -89,13 +91,13 @@ func (m *Mesh) look(ctx context.Context, key cid.Cid) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for p := range m.dht.FindProvidersAsync(ctx, key, 0) {
-		m.hint(p)
+		m.hint(hint{AddrInfo: p})
 	}
 	near, err := m.dht.GetClosestPeers(ctx, string(m.host.ID()))
 	if err != nil {
 		m.log.Debug("looking for neighbours in the DHT", zap.Error(err))
 	}
 	for _, id := range near {
-		m.hint(peer.AddrInfo{ID: id, Addrs: m.host.Peerstore().Addrs(id)})
+		m.hint(hint{AddrInfo: peer.AddrInfo{ID: id, Addrs: m.host.Peerstore().Addrs(id)}})
 	}
 }

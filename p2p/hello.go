@@ -18,7 +18,8 @@ import (
 
 // helloProtocol exchanges announcements on a connection, so that two peers know
 // each other within one round trip of it, not after some rounds of gossip. The
-// opener sends its own and closes; the other answers with its own.
+// opener sends its own and closes; the other answers with its own, and with some
+// of the peers that it knows.
 const helloProtocol protocol.ID = "/shoal/hello/1"
 
 const (
@@ -61,6 +62,15 @@ func (m *Mesh) hello(ctx context.Context, to peer.ID, a announcement) error {
 	err = m.receiveHello(s)
 	if errors.Is(err, io.EOF) && a.Leaving {
 		return nil // nobody answers a goodbye; the end means that it was read
+	}
+	if err != nil {
+		return err
+	}
+	others, err := receiveExchange(s)
+	for _, p := range others {
+		if m.host.Network().Connectedness(p.ID) != network.Connected {
+			m.hint(hint{AddrInfo: p, alive: true, first: true})
+		}
 	}
 	return err
 }
@@ -106,9 +116,15 @@ func (m *Mesh) answerHelloOn(s network.Stream) {
 	defer m.reset(s)
 	defer context.AfterFunc(m.ctx, func() { s.Reset() })()
 	s.SetDeadline(time.Now().Add(helloTimeout))
+	// Drawn before the opener is taken in: of two that ask at the same time, only
+	// the later one hears of the other, and they do not dial each other.
+	others := m.roster.acquaintances(s.Conn().RemotePeer())
 	err := m.receiveHello(s)
 	if err == nil {
 		err = sendAnnouncement(s, m.announcement())
+	}
+	if err == nil {
+		err = sendExchange(s, others)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		m.log.Debug("answering a hello", zap.Stringer("peer", s.Conn().RemotePeer()), zap.Error(err))

@@ -32,9 +32,10 @@ type knownFile struct {
 }
 
 type knownPeer struct {
-	ID    string    `json:"id"`
-	Addrs []string  `json:"addrs"`
-	Seen  time.Time `json:"seen"`
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"`
+
+	seen uint64 // in which order, not when: clocks may be wrong
 }
 
 // knownPeers remembers the peers that were met, in a file if path is set.
@@ -43,6 +44,7 @@ type knownPeers struct {
 	dirty chan struct{}
 
 	mu    sync.Mutex
+	seen  uint64
 	peers map[peer.ID]knownPeer
 }
 
@@ -74,11 +76,13 @@ func loadKnown(path string) (*knownPeers, error) {
 	if f.Version != knownVersion {
 		return nil, fmt.Errorf("the remembered peers in %s have format %d, and this version of Shoal knows %d: upgrade it, or move the file away to find peers anew", path, f.Version, knownVersion)
 	}
-	for _, p := range f.Peers[:min(len(f.Peers), maxKnown)] {
+	for _, p := range slices.Backward(f.Peers[:min(len(f.Peers), maxKnown)]) {
 		info, err := p.info()
 		if err != nil {
 			return nil, damagedKnown(path, err)
 		}
+		k.seen++
+		p.seen = k.seen
 		k.peers[info.ID] = p
 	}
 	return k, nil
@@ -109,19 +113,21 @@ func (k *knownPeers) saw(p Peer) {
 	if len(p.Addrs) == 0 {
 		return
 	}
-	e := knownPeer{ID: p.ID.String(), Seen: time.Now().UTC().Truncate(time.Second)}
+	e := knownPeer{ID: p.ID.String()}
 	for _, a := range p.Addrs[:min(len(p.Addrs), maxKnownAddrs)] {
 		e.Addrs = append(e.Addrs, a.String())
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.seen++
+	e.seen = k.seen
 	old, ok := k.peers[p.ID]
 	k.peers[p.ID] = e
 	if len(k.peers) > maxKnown {
 		k.dropOldest()
 	}
 	if !ok || !slices.Equal(old.Addrs, e.Addrs) {
-		notify(k.dirty) // a newer time alone is not worth a write
+		notify(k.dirty) // a newer place in the order alone is not worth a write
 	}
 }
 
@@ -135,7 +141,7 @@ func (k *knownPeers) has(id peer.ID) bool {
 func (k *knownPeers) dropOldest() {
 	var oldest peer.ID
 	for id, p := range k.peers {
-		if oldest == "" || p.Seen.Before(k.peers[oldest].Seen) {
+		if oldest == "" || p.seen < k.peers[oldest].seen {
 			oldest = id
 		}
 	}
@@ -150,7 +156,7 @@ func (k *knownPeers) sorted() []knownPeer {
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b knownPeer) int {
-		return cmp.Or(b.Seen.Compare(a.Seen), cmp.Compare(a.ID, b.ID))
+		return cmp.Compare(b.seen, a.seen)
 	})
 	return out
 }

@@ -15,7 +15,7 @@ import (
 // each would have everybody speak.
 const (
 	announceGap = 100 * time.Millisecond
-	newcomerGap = time.Second
+	newcomerGap = 2 * time.Second
 )
 
 // publishSelf announces this node on the labels topic: on a change, when the
@@ -63,19 +63,8 @@ func (m *Mesh) hearOthers(ctx context.Context) {
 		if m.host.Network().Connectedness(from) == network.Connected {
 			m.work.Go(func() { m.greet(ctx, from) })
 		} else {
-			m.hint(peer.AddrInfo{ID: from, Addrs: a.addrs})
+			m.hint(hint{AddrInfo: peer.AddrInfo{ID: from, Addrs: a.addrs}, alive: true})
 		}
-	}
-}
-
-// hint passes on that a peer may be worth a connection.
-func (m *Mesh) hint(p peer.AddrInfo) {
-	if p.ID == m.host.ID() || len(p.Addrs) == 0 {
-		return
-	}
-	select {
-	case m.found <- p:
-	default:
 	}
 }
 

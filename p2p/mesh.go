@@ -44,10 +44,10 @@ type Mesh struct {
 
 	// Hints to Run's loops. Dropping one only delays: the loops look for
 	// themselves as well.
-	found   chan peer.AddrInfo // peers that may be worth a connection
-	lost    chan peer.ID       // peers whose last connection closed
-	changed chan struct{}      // what this node says is new
-	met     chan struct{}      // the roster grew
+	found   chan hint     // peers that may be worth a connection
+	lost    chan peer.ID  // peers whose last connection closed
+	changed chan struct{} // what this node says is new
+	met     chan struct{} // the roster grew
 
 	hellos *quotas
 
@@ -76,7 +76,7 @@ func New(cfg Config, log *zap.Logger) (*Mesh, error) {
 	m := &Mesh{
 		cfg: cfg, log: log, host: h, dht: kad, known: known,
 		roster:  newRoster(h.ID(), cfg.Silence, missedGossip*announceEvery+cfg.Silence),
-		found:   make(chan peer.AddrInfo, 256),
+		found:   make(chan hint, 256),
 		lost:    make(chan peer.ID, 256),
 		changed: make(chan struct{}, 1),
 		met:     make(chan struct{}, 1),

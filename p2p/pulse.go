@@ -66,7 +66,7 @@ func (m *Mesh) mend(ctx context.Context) {
 	}
 	for _, p := range m.roster.Peers() {
 		if !p.Self && m.host.Network().Connectedness(p.ID) != network.Connected {
-			m.hint(peer.AddrInfo{ID: p.ID, Addrs: p.Addrs})
+			m.hint(hint{AddrInfo: peer.AddrInfo{ID: p.ID, Addrs: p.Addrs}})
 		}
 	}
 }

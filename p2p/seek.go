@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -14,11 +15,12 @@ import (
 
 const (
 	maxTargets   = 1024
-	maxDials     = 16 // at once
+	maxDials     = 64 // at once; many remembered peers may be dead, and not even refuse
 	firstRetry   = 200 * time.Millisecond
 	yieldTo      = 500 * time.Millisecond
 	lastRetry    = 15 * time.Second // for bootstrap peers
-	lastRetryFar = 2 * time.Minute  // for the rest
+	lastRetryFar = 2 * time.Minute  // for the rest, unless nobody is connected
+	retell       = 5 * time.Second  // since its last dial, until a failed peer that others see is tried
 )
 
 // target is a peer to be connected to.
@@ -32,6 +34,8 @@ type target struct {
 	dialing   bool
 	fails     int
 	due       time.Time
+	dialled   time.Time
+	order     int // in which it came: of those that are due, the first ones first
 	wait      *backoff.ExponentialBackOff
 }
 
@@ -47,6 +51,7 @@ type seeker struct {
 	targets map[peer.ID]*target
 	results chan dialResult
 	dialing int
+	wanted  int // targets that there ever were
 }
 
 // seek connects to bootstrap, remembered and found peers, and redials lost ones,
@@ -63,8 +68,8 @@ func (m *Mesh) seek(ctx context.Context) {
 		next := s.dialDue(ctx, time.Now())
 		timer := time.NewTimer(next)
 		select {
-		case p := <-m.found:
-			s.hinted(p)
+		case h := <-m.found:
+			s.hinted(h, time.Now())
 		case id := <-m.lost:
 			s.lost(id)
 		case r := <-s.results:
@@ -84,11 +89,18 @@ func (m *Mesh) seek(ctx context.Context) {
 // hinted adds a found peer. Most often both ends find one another at the same
 // time: so that they do not dial each other and keep two connections, the one
 // with the lower ID begins, and the other gives it a moment.
-func (s *seeker) hinted(p peer.AddrInfo) {
-	_, old := s.targets[p.ID]
-	s.want(p, false)
-	if t := s.targets[p.ID]; t != nil && !old && s.m.host.ID() > p.ID {
-		t.due = time.Now().Add(yieldTo)
+func (s *seeker) hinted(h hint, now time.Time) {
+	_, old := s.targets[h.ID]
+	s.want(h.AddrInfo, false)
+	t := s.targets[h.ID]
+	if t == nil {
+		return
+	}
+	if old && h.alive && now.Sub(t.dialled) >= retell {
+		t.due = now
+	}
+	if !old && !h.first && s.m.host.ID() > h.ID {
+		t.due = now.Add(yieldTo)
 	}
 }
 
@@ -102,7 +114,8 @@ func (s *seeker) want(p peer.AddrInfo, bootstrap bool) {
 		if len(s.targets) >= maxTargets && !s.forgetOne() {
 			return
 		}
-		t = &target{AddrInfo: peer.AddrInfo{ID: p.ID}, bootstrap: bootstrap, wait: backoff.NewExponentialBackOff()}
+		s.wanted++
+		t = &target{AddrInfo: peer.AddrInfo{ID: p.ID}, bootstrap: bootstrap, order: s.wanted, wait: backoff.NewExponentialBackOff()}
 		t.wait.InitialInterval, t.wait.MaxInterval = firstRetry, lastRetryFar
 		if bootstrap {
 			t.wait.MaxInterval = lastRetry
@@ -137,7 +150,7 @@ func (s *seeker) forgetOne() bool {
 func (s *seeker) lost(id peer.ID) {
 	p, here := s.m.roster.Get(id)
 	if here {
-		s.want(peer.AddrInfo{ID: id, Addrs: p.Addrs}, false)
+		s.want(peer.AddrInfo{ID: id, Addrs: mergeAddrs(s.m.roster.proven(id), s.m.dialable(p.Addrs))}, false)
 	}
 	t := s.targets[id]
 	if t == nil {
@@ -153,6 +166,7 @@ func (s *seeker) lost(id peer.ID) {
 // dialDue starts the dials that are due and says when to look again.
 func (s *seeker) dialDue(ctx context.Context, now time.Time) time.Duration {
 	next := time.Minute
+	var due []*target
 	for id, t := range s.targets {
 		if t.dialing || s.m.host.Network().Connectedness(id) == network.Connected {
 			continue
@@ -161,10 +175,11 @@ func (s *seeker) dialDue(ctx context.Context, now time.Time) time.Duration {
 			next = min(next, wait)
 			continue
 		}
-		if s.dialing == maxDials {
-			continue // a result wakes the loop
-		}
-		t.dialing = true
+		due = append(due, t)
+	}
+	slices.SortFunc(due, func(a, b *target) int { return cmp.Compare(a.order, b.order) })
+	for _, t := range due[:min(len(due), maxDials-s.dialing)] { // a result wakes the loop for the rest
+		t.dialing, t.dialled = true, now
 		s.dialing++
 		go s.dial(ctx, t.AddrInfo)
 	}
@@ -198,7 +213,11 @@ func (s *seeker) done(r dialResult) {
 		return
 	}
 	t.fails++
-	t.due = time.Now().Add(t.wait.NextBackOff())
+	again := t.wait.NextBackOff()
+	if len(s.m.host.Network().Peers()) == 0 {
+		again = min(again, lastRetry) // any peer will do
+	}
+	t.due = time.Now().Add(again)
 	log := s.m.log.Debug
 	if t.fails == 1 && t.bootstrap {
 		log = s.m.log.Warn

@@ -13,6 +13,7 @@ import (
 
 const (
 	topicBuffer = 1024 // messages that wait for Next; more are dropped
+	topicSoon   = 50 * time.Millisecond
 	topicSettle = time.Second
 )
 
@@ -100,22 +101,39 @@ func (t *Topic[T]) join(ctx context.Context, valid pubsub.ValidatorEx) (err erro
 	return nil
 }
 
-// followPeers notifies of each change at once, and again when it has settled:
-// that a peer has subscribed is heard on its stream to us, while ours to it,
-// without which it hears nothing, may open later and makes no event.
+// followPeers notifies of a change at once, and again when it has settled: that a
+// peer has subscribed is heard on its stream to us, while ours to it, without
+// which it hears nothing, may open later and makes no event. While changes go on
+// it notifies ever more seldom, down to once a second: when many join at once,
+// and each of them has everybody speak, a swarm is busy with that alone.
 func (t *Topic[T]) followPeers(ctx context.Context, events *pubsub.TopicEventHandler) {
-	for settled := true; ; {
-		wait, cancel := ctx, context.CancelFunc(func() {})
-		if !settled {
-			wait, cancel = context.WithTimeout(ctx, topicSettle)
-		}
-		_, err := events.NextPeerEvent(wait)
-		cancel()
-		if ctx.Err() != nil {
+	for {
+		if _, err := events.NextPeerEvent(ctx); err != nil {
 			return
 		}
-		settled = err != nil
 		notify(t.peers)
+		for gap, settled := topicSoon, false; !settled; gap = min(2*gap, topicSettle) {
+			changed := drain(ctx, events, gap)
+			if ctx.Err() != nil {
+				return
+			}
+			settled = !changed && gap == topicSettle
+			if changed || settled {
+				notify(t.peers)
+			}
+		}
+	}
+}
+
+// drain takes events for a while and reports whether there were any.
+func drain(ctx context.Context, events *pubsub.TopicEventHandler, d time.Duration) (changed bool) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for {
+		if _, err := events.NextPeerEvent(ctx); err != nil {
+			return changed
+		}
+		changed = true
 	}
 }
 
