@@ -63,6 +63,7 @@ func (l *loader) had(w *want, b blocks.Block, stored bool) error {
 	l.recent.put(b, stored)
 	l.forget(w)
 	l.note(int64(len(b.RawData())), int64(len(b.RawData())))
+	l.latest = time.Now()
 	l.timer.Reset(l.store.patience)
 	if stored {
 		l.done()

@@ -59,6 +59,7 @@ type loader struct {
 	walking  bool          // the tree is walked
 	idle     chan struct{} // closed when that is done, and open is 0
 	state    Progress
+	latest   time.Time        // when the latest block came
 	damaged  map[cid.Cid]bool // blocks that were here and were dropped
 	stopped  bool
 }
@@ -79,6 +80,7 @@ func (s *Store) newLoader(ctx context.Context, r Ref, held *hold, o fetching) *l
 	l.swap = merkledag.NewSession(l.ctx, s.kubo.dag)
 	l.mu.Lock() // against a timer that is due before it is known here
 	defer l.mu.Unlock()
+	l.latest = time.Now()
 	l.timer = time.AfterFunc(s.patience, l.impatient)
 	l.walk.init()
 	l.recent.limit = o.recent

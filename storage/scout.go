@@ -76,12 +76,25 @@ func (l *loader) watch(sub event.Subscription) {
 			}
 			l.meet(e.(event.EvtPeerIdentificationCompleted).Peer, false)
 		case <-tick.C:
+			l.relieve()
 			if !l.hopeless() {
 				hopeless = 0
 			} else if hopeless++; hopeless >= every {
 				l.end(errNobody)
 				return
 			}
+		}
+	}
+}
+
+// relieve has Bitswap asked for everything when sources have brought no block
+// for half of patience.
+func (l *loader) relieve() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.latest) > l.answerTime() {
+		for _, w := range l.wants {
+			l.toBitswap(w)
 		}
 	}
 }

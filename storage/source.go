@@ -119,8 +119,9 @@ func (s *source) askAll(ctx context.Context) error {
 	}
 }
 
-// answerTime is how long a source may take for one answer: half of patience, so
-// that there is time for another.
+// answerTime is how long a source may send nothing while it is asked for
+// something: half of patience, so that there is time for another. After as long
+// without a block from anybody, Bitswap is asked too.
 func (l *loader) answerTime() time.Duration { return l.store.patience / 2 }
 
 // next chooses what to ask for, and counts it as asked. With steal, that can be
@@ -160,9 +161,9 @@ func (s *source) next(now time.Time, steal bool) []blockstream.Request {
 		for _, w := range skipped {
 			l.todo.add(w)
 		}
-		if steal && len(reqs) == 0 && l.todo.Len() == 0 {
-			s.steal(now, room, take)
-		}
+	}
+	if steal && len(reqs) == 0 && (!s.has || l.todo.Len() == 0) {
+		s.steal(now, room, take)
 	}
 	if len(reqs) == 0 {
 		for _, w := range l.lost {
@@ -174,11 +175,12 @@ func (s *source) next(now time.Time, steal bool) []blockstream.Request {
 	return reqs
 }
 
-// steal asks for what another source lets wait.
+// steal asks for what another source lets wait. A source that may have nothing
+// is just asked whether it has.
 func (s *source) steal(now time.Time, room func(*want) bool, take func(*want, bool)) {
 	for _, w := range s.l.wants {
 		if len(w.asked) == 1 && w.asked[0] != s && !w.refused[s.id] && now.Sub(w.since) > stealAfter && room(w) {
-			take(w, false)
+			take(w, !s.has)
 		}
 	}
 }
@@ -270,22 +272,20 @@ func (s *source) settle(a ask, got blockstream.Answer) {
 	} else {
 		s.window = min(s.window+a.size(), lastWindow)
 	}
-	wanted := l.wants[w.cid] == w
-	switch got.Status {
-	case blockstream.None:
+	if got.Status != blockstream.None {
+		l.hasSome(s)
+	}
+	if l.wants[w.cid] != w {
+		return // another was faster
+	}
+	if got.Status == blockstream.None {
 		if w.refused == nil {
 			w.refused = map[peer.ID]bool{}
 		}
 		w.refused[s.id] = true
-		if wanted {
-			l.assign(w)
-		}
-	case blockstream.Here:
-		l.hasSome(s)
-	case blockstream.Block:
-		if wanted {
-			l.hasSome(s)
-		}
+	}
+	if got.Status != blockstream.Block {
+		l.assign(w)
 	}
 }
 

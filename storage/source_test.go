@@ -231,7 +231,7 @@ func TestSourceIsAskedAgain(t *testing.T) {
 
 // Three have it, and none of them is idle.
 func TestThreeSourcesShareTheWork(t *testing.T) {
-	src := manyBlocks(t, 48)
+	src := manyBlocks(t, 24)
 	b := newPeer(t)
 	var sources []*aPeer
 	for range 3 {

@@ -18,6 +18,7 @@ import (
 // Next.
 type Client struct {
 	stream network.Stream
+	pace   *paced
 	in     *bufio.Reader
 	mu     sync.Mutex // held by Ask
 	out    []byte
@@ -29,8 +30,23 @@ func Open(ctx context.Context, h host.Host, p peer.ID) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a stream for blocks: %w", err)
 	}
+	pace := &paced{s: s}
 	// Small, as blocks are read past it into memory of their own.
-	return &Client{stream: s, in: bufio.NewReaderSize(s, 4<<10)}, nil
+	return &Client{stream: s, pace: pace, in: bufio.NewReaderSize(pace, 4<<10)}, nil
+}
+
+// paced is a stream of which something must come at least every d: how long a
+// block may take depends on the line.
+type paced struct {
+	s network.Stream
+	d time.Duration
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	if err := p.s.SetReadDeadline(time.Now().Add(p.d)); err != nil {
+		return 0, err
+	}
+	return p.s.Read(b)
 }
 
 // Ask sends requests, in one write, which must be done within d.
@@ -51,12 +67,11 @@ func (c *Client) Ask(d time.Duration, rs ...Request) error {
 	return err
 }
 
-// Next reads the answer to the oldest request that has none yet; all of it must
-// be here within d. A block is as the server sent it: see Verify.
+// Next reads the answer to the oldest request that has none yet. It fails when
+// nothing comes for d, be it in the middle of a block. A block is as the server
+// sent it: see Verify.
 func (c *Client) Next(d time.Duration) (Answer, error) {
-	if err := c.stream.SetReadDeadline(time.Now().Add(d)); err != nil {
-		return Answer{}, err
-	}
+	c.pace.d = d
 	return readAnswer(c.in)
 }
 
@@ -78,9 +93,7 @@ func Report(ctx context.Context, h host.Host, p peer.ID, id cid.Cid) error {
 	if err := c.stream.CloseWrite(); err != nil {
 		return err
 	}
-	if err := c.stream.SetReadDeadline(time.Now().Add(reportTime)); err != nil {
-		return err
-	}
+	c.pace.d = reportTime
 	if _, err := c.in.ReadByte(); err != io.EOF {
 		return err
 	}
