@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -40,40 +41,36 @@ type authorized struct {
 	log  *zap.Logger
 
 	mu   sync.Mutex
-	told [sha256.Size]byte // of the list whose faults are in the log
+	sum  [sha256.Size]byte // of the text that keys are from
+	keys []Authorized
 }
 
-// allow reads the list, as it is now, for a client with a key.
+// allow lets a client in whose key is in the list as it is now.
 func (a *authorized) allow(key sign.Key) error {
 	text, err := readAuthorized(a.file, os.Geteuid())
-	if errors.Is(err, fs.ErrNotExist) {
-		text, err = nil, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	keys, faults := parseAuthorized(text, a.file)
-	a.tell(text, faults)
-	for _, k := range keys {
-		if k.Key == key {
-			return nil
-		}
+	if slices.ContainsFunc(a.parse(text), func(k Authorized) bool { return k.Key == key }) {
+		return nil
 	}
 	return api.Errorf(api.CodeForbidden, "this node does not list your key. To let you in, its operator runs there: node key authorize %s", key)
 }
 
-// tell logs the faults of a list once.
-func (a *authorized) tell(text []byte, faults []error) {
+// parse is parseAuthorized, which logs the faults of each text once.
+func (a *authorized) parse(text []byte) []Authorized {
 	sum := sha256.Sum256(text)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.told == sum {
-		return
+	if a.sum == sum {
+		return a.keys
 	}
-	a.told = sum
+	keys, faults := parseAuthorized(text, a.file)
+	a.sum, a.keys = sum, keys
 	for _, err := range faults {
 		a.log.Warn("a line in the list of clients is left out; the others count", zap.Error(err))
 	}
+	return keys
 }
 
 // readAuthorized reads a list that nobody but owner or root can have written:

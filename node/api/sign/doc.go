@@ -24,9 +24,9 @@
 // trusts another's wall clock here. A vector is in testdata/vector.json.
 //
 // Scheme and authority are not signed, so that a proxy may end TLS in front of
-// a node; "shoal-node" says for whom the request is, and no other node takes it.
-// The proxy must pass the path on as it is. What a handler decides by must be in the path, the query or the body: no other
-// header is covered.
+// a node, as long as it passes the path on as it is; "shoal-node" says for whom the
+// request is, and no other node takes it. What a handler decides by must be in the
+// path, the query or the body: no other header is covered.
 //
 // # Nonces
 //
