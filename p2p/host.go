@@ -37,7 +37,8 @@ const (
 // so that tests never meet them.
 const maxConnsPerIP = 512
 
-// newHost makes the host and its DHT, and listens.
+// newHost makes the host and its DHT, and listens; in a private swarm seen is told
+// who comes.
 //
 // In private mode nothing may run without the key. libp2p has a switch for that,
 // pnet.ForcePrivateNetwork, but it is one variable for the whole process: it
@@ -46,7 +47,7 @@ const maxConnsPerIP = 512
 // key; so the key goes into the options here, in the one place that builds a
 // host, along with the only transport that honours it, and requireTCP then
 // checks the host that came out.
-func newHost(cfg Config) (host.Host, *dht.IpfsDHT, error) {
+func newHost(cfg Config, seen *door) (host.Host, *dht.IpfsDHT, error) {
 	limits, err := newLimits()
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the resource limits: %w", err)
@@ -81,6 +82,7 @@ func newHost(cfg Config) (host.Host, *dht.IpfsDHT, error) {
 			libp2p.PrivateNetwork(pnet.PSK(cfg.SwarmKey[:])),
 			libp2p.ForceReachabilityPublic(), // asks nobody whether we are reachable
 			libp2p.DisableIdentifyAddressDiscovery(),
+			libp2p.ConnectionGater(seen),
 		)
 	} else {
 		opts = append(opts, libp2p.Transport(quic.NewTransport))

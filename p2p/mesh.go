@@ -32,6 +32,7 @@ type Mesh struct {
 	roster *Roster
 	labels *Topic[announcement]
 	known  *knownPeers
+	door   *door              // of a private swarm, else nil
 	conns  event.Subscription // connectedness of peers
 
 	seq  atomic.Uint64
@@ -69,12 +70,16 @@ func New(cfg Config, log *zap.Logger) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, kad, err := newHost(cfg)
+	var seen *door
+	if cfg.SwarmKey != nil {
+		seen = newDoor()
+	}
+	h, kad, err := newHost(cfg, seen)
 	if err != nil {
 		return nil, err
 	}
 	m := &Mesh{
-		cfg: cfg, log: log, host: h, dht: kad, known: known,
+		cfg: cfg, log: log, host: h, dht: kad, known: known, door: seen,
 		roster:  newRoster(h.ID(), cfg.Silence, missedGossip*announceEvery+cfg.Silence),
 		found:   make(chan hint, 256),
 		lost:    make(chan peer.ID, 256),
@@ -126,7 +131,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	for _, loop := range []func(context.Context){
-		m.seek, m.discover, m.publishSelf, m.hearOthers, m.watchOver, m.remember,
+		m.seek, m.discover, m.publishSelf, m.hearOthers, m.watchOver, m.remember, m.watchDoor,
 	} {
 		wg.Go(func() { loop(ctx) })
 	}
