@@ -13,6 +13,7 @@ const nobodys = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 // TestNothingLeaves watches a private swarm through its life, and then for two
 // minutes in which nothing happens: every packet of its members is for a member.
 func TestNothingLeaves(t *testing.T) {
+	t.Parallel()
 	for name, network := range map[string]func(*testing.T) *lan{"ipv4": newLAN, "ipv4 and ipv6": newDualLAN} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,12 +38,20 @@ var (
 // it has said that it is ready.
 func (h *host) serve(line string) *node {
 	h.Helper()
-	n := &node{process: h.start(line), client: api.NewClient(filepath.Join(h.home(), "api.sock"))}
-	n.says("\n  (or ") // the last line
+	return h.start(line).serving()
+}
+
+// serving waits until a node that was started has said that it is ready.
+func (p *process) serving() *node {
+	p.Helper()
+	h := p.host
+	n := &node{process: p, client: api.NewClient(filepath.Join(h.home(), "api.sock"))}
+	n.says(" is ready: ")
+	n.until("it has said all that it says at first", func(context.Context) bool { return strings.HasSuffix(n.out.String(), " …)\n") })
 	banner := n.out.String()
 	peer := bannerPeer.FindStringSubmatch(banner)
 	if peer == nil {
-		h.Fatalf("%s$ %s does not say which peer it is:\n%s", h.name, line, banner)
+		h.Fatalf("%s$ %s does not say which peer it is:\n%s", h.name, p.line, banner)
 	}
 	n.id = peer[1]
 	n.p2p = "/ip4/" + h.addr.String() + "/tcp/1235/p2p/" + n.id

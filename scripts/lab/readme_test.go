@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -70,5 +71,17 @@ timeout: 2m
 		t.Errorf("its output: %q", out)
 	}
 
-	l.sealed(a, b, c)
+	// A machine without a token shows a code, which any member can let in.
+	d := l.host("d")
+	waits := d.start("node serve --join 10.0.0.1")
+	waits.says("node join approve ")
+	other := nb
+	if executor == nb {
+		other = nc
+	}
+	other.sh(approveLine.FindString(waits.out.String() + waits.log.String()))
+	knows(na, other, waits.serving())
+	l.sealed(a, b, c, d)
 }
+
+var approveLine = regexp.MustCompile(`node join approve \S+`)

@@ -29,7 +29,8 @@ func TestStrangers(t *testing.T) {
 
 	keyless := l.host("keyless").serve("node serve --peer " + a.p2p + " --peer " + b.p2p)
 	other := l.host("other")
-	other.serve("node serve --private --initial").stop()
+	alien := other.serve("node serve --private --initial")
+	alien.stop()
 	foreign := other.serve("node serve --private --peer " + a.p2p + " --peer " + b.p2p)
 
 	// What they are told. A member that cannot read what they say hangs up, or
@@ -37,8 +38,9 @@ func TestStrangers(t *testing.T) {
 	foreign.says("wrong or missing swarm key", "has another swarm key than")
 	keyless.says("wrong or missing swarm key", "needs a swarm key, and this node has none")
 	byHand := l.host("byhand")
-	byHand.fails(2, "node serve --private --peer "+a.http, "needs a token")
-	byHand.fails(2, "node serve --peer "+a.http, "needs a token")
+	stolen, _, _ := strings.Cut(alien.joinLine, " ") // a good token, of another swarm
+	byHand.fails(2, stolen+" node serve --join "+a.addr.String(), "token")
+	byHand.fails(2, "node serve --peer "+a.http, "private swarm")
 
 	// What they get: the members go on talking, adding and running meanwhile.
 	var work sync.WaitGroup
@@ -65,10 +67,21 @@ func TestStrangers(t *testing.T) {
 		}
 	}
 	knows(members...)
+	// The members say who came without the key, and speak of nobody else.
+	for _, ip := range []string{keyless.addr.String(), foreign.addr.String()} {
+		for _, m := range members {
+			m.says(`"a machine without this swarm's key connects to the port of its peers: a node that has another key or none, or no node at all; if it is to join, start it with a token","ip":"` + ip + `"`)
+		}
+	}
 	for _, m := range members {
 		for _, s := range []*node{keyless, foreign} {
-			if out := m.out.String() + m.log.String(); strings.Contains(out, s.id) && !strings.Contains(out, "key") {
-				t.Errorf("%s speaks of %s:\n%s", m.name, s.name, out)
+			if strings.Contains(m.log.String(), s.id) {
+				t.Errorf("%s took %s for a peer:\n%s", m.name, s.name, m.log.String())
+			}
+		}
+		for _, other := range members {
+			if strings.Contains(m.log.String(), `"ip":"`+other.addr.String()) {
+				t.Errorf("%s accuses the member %s:\n%s", m.name, other.name, m.log.String())
 			}
 		}
 	}
