@@ -1,8 +1,10 @@
 // Command bench measures what README.md's users will feel: how soon a node is
 // up, how soon three of them know one another, what a job costs beside its
-// program, and how many jobs a small swarm takes in one go. It starts the built
-// binary as its users do, on loopback, talks to it through the API's client, and
-// prints one Markdown table with the machine above it. It needs no network.
+// program, how many jobs a small swarm takes in one go, and how fast content comes
+// from peers. It starts the built binary as its users do, on loopback, talks to it
+// through the API's client, and prints one Markdown table with the machine above
+// it. It needs no network. For fetches it holds the peers itself, as a plain
+// stream between the same two hosts stands beside them.
 //
 //	make bench
 //
@@ -26,14 +28,16 @@ import (
 
 // options are the flags of a run.
 type options struct {
-	binary string
-	module string
-	record string        // Markdown file whose results are replaced
-	only   string        // name of the one measurement to make; empty: all
-	runs   int           // of everything that is measured by its median
-	starts int           // of processes, which take longer
-	burst  int           // jobs in one go
-	idle   time.Duration // before memory is read
+	binary  string
+	module  string
+	record  string        // Markdown file whose results are replaced
+	only    string        // name of the one measurement to make; empty: all
+	runs    int           // of everything that is measured by its median
+	starts  int           // of processes, which take longer
+	burst   int           // jobs in one go
+	fetches int           // of 256 MiB, to take the median of
+	gib     int           // size of one large file; 0 leaves it out
+	idle    time.Duration // before memory is read
 }
 
 func main() {
@@ -46,9 +50,11 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 50, "jobs to take the median of")
 	flag.IntVar(&o.starts, "starts", 10, "starts of a process to take the median of")
 	flag.IntVar(&o.burst, "burst", 100, "jobs to submit in one go")
+	flag.IntVar(&o.fetches, "fetches", 7, "fetches of 256 MiB to take the median of")
+	flag.IntVar(&o.gib, "large", 0, "also fetch one file of this many GiB between two node processes, and look at their memory; takes three times as much on the disk")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "time to let a node rest before its memory is read")
 	flag.Parse()
-	if flag.NArg() > 0 || o.runs < 1 || o.starts < 1 || o.burst < 1 {
+	if flag.NArg() > 0 || o.runs < 1 || o.starts < 1 || o.burst < 1 || o.fetches < 1 || o.gib < 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -81,6 +87,8 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		{"memory", b.memory},
 		{"join", b.join},
 		{"jobs", b.jobs},
+		{"fetch", b.fetch},
+		{"large", b.large},
 	} {
 		if o.only != "" && o.only != measure.what {
 			continue
