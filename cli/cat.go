@@ -26,7 +26,12 @@ func (p *program) cat() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return client.Cat(c.Context, ref, p.out)
+			ctx, done := c.Context, func() {}
+			if !terminal(p.out) { // else a bar would be in the way of what is read
+				ctx, done = p.watch(ctx, ref)
+			}
+			defer done()
+			return client.Cat(ctx, ref, p.out)
 		},
 	}
 }

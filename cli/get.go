@@ -190,7 +190,9 @@ func (p *program) fetch(ctx context.Context, client *api.Client, ref, path strin
 		return fmt.Errorf("make room for %s: %w", path, err)
 	}
 	defer os.RemoveAll(tmp)
-	skipped, err := receive(ctx, client, ref, tmp)
+	watched, done := p.watch(ctx, name)
+	skipped, err := receive(watched, client, ref, tmp)
+	done()
 	if err != nil {
 		return err
 	}

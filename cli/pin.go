@@ -76,7 +76,9 @@ func (p *program) eachPin(c *cli.Context, keep bool) error {
 			return usage("%q is no CID; %s prints that of a file or folder", arg, p.command("add", "PATH"))
 		}
 		if keep {
-			_, err = client.Pin(c.Context, id)
+			ctx, done := p.watch(c.Context, id)
+			_, err = client.Pin(ctx, id)
+			done()
 		} else {
 			err = client.Unpin(c.Context, id)
 		}

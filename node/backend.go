@@ -144,11 +144,11 @@ func (b *backend) Add(ctx context.Context, tar io.Reader) (api.Added, error) {
 }
 
 func (b *backend) Tar(ctx context.Context, path string, w io.Writer) error {
-	return apiError(b.store.Tar(ctx, path, w))
+	return apiError(b.store.Tar(watched(ctx), path, w))
 }
 
 func (b *backend) Cat(ctx context.Context, path string, w io.Writer) error {
-	return apiError(b.store.Cat(ctx, path, w))
+	return apiError(b.store.Cat(watched(ctx), path, w))
 }
 
 func (b *backend) Pins(ctx context.Context) ([]api.Pin, error) {
@@ -161,7 +161,7 @@ func (b *backend) Pins(ctx context.Context) ([]api.Pin, error) {
 }
 
 func (b *backend) Pin(ctx context.Context, ref string) (api.Pin, error) {
-	s, err := b.store.Pin(ctx, ref)
+	s, err := b.store.Pin(watched(ctx), ref)
 	return api.Pin{CID: s.CID}, apiError(err)
 }
 

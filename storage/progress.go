@@ -26,9 +26,9 @@ const progressEvery = 100 * time.Millisecond
 type progressKey struct{}
 
 // WithProgress has see called by what is fetched with the context, at first when
-// the root is known, then several times a second, and at the end of a fetch that
-// went well. It is called by one goroutine at a time and must not block; no call
-// is made after the fetch has returned.
+// the root is known and before anything is written, then several times a second,
+// and at the end of a fetch that went well. It is called by one goroutine at a
+// time; no call is made after the fetch has returned.
 func WithProgress(ctx context.Context, see func(Progress)) context.Context {
 	return context.WithValue(ctx, progressKey{}, see)
 }
@@ -68,15 +68,16 @@ func (l *loader) report(root ipld.Node) (end func(whole bool)) {
 		p.Done = min(p.Done, p.Total)
 		return p
 	}
+	see(now())
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
-			see(now())
 			select {
 			case <-tick.C:
+				see(now())
 			case <-stop:
 				return
 			}

@@ -64,10 +64,12 @@ func (c *Client) Logs(ctx context.Context, id string, o LogOptions, see func(Log
 
 // follow reads server-sent events until the one that ends the stream.
 func follow[T any](ctx context.Context, c *Client, path string, query url.Values, see func(T) error) error {
-	resp, err := c.do(ctx, request{
-		method: http.MethodGet, path: path, query: query,
-		header: http.Header{"Accept": {"text/event-stream"}},
-	})
+	return followRequest(ctx, c, request{method: http.MethodGet, path: path, query: query}, see)
+}
+
+func followRequest[T any](ctx context.Context, c *Client, q request, see func(T) error) error {
+	q.header = http.Header{"Accept": {"text/event-stream"}}
+	resp, err := c.do(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (c *Client) download(ctx context.Context, path, format string, w io.Writer)
 		return err
 	}
 	defer resp.Body.Close()
-	in := &source{r: resp.Body}
+	in := &source{r: watched(ctx, resp)}
 	if _, err := io.Copy(w, in); err != nil {
 		if in.failure() == nil { // it is w that failed
 			return err
@@ -118,6 +118,9 @@ func (c *Client) Pins(ctx context.Context) ([]Pin, error) {
 
 // Pin fetches all of a CID and keeps it.
 func (c *Client) Pin(ctx context.Context, cid string) (Pin, error) {
+	if see := ProgressOf(ctx); see != nil {
+		return c.pinWatched(ctx, cid, see)
+	}
 	return ask[Pin](ctx, c, http.MethodPost, "/v1/pins", PinRequest{CID: cid})
 }
 

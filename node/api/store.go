@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -78,7 +80,8 @@ func ipfsRoute(r *routes, b Store) {
 		OperationID: "get-ipfs", Method: http.MethodGet, Path: "/v1/ipfs/{path...}",
 		Summary: "A file or folder from the swarm's IPFS",
 		Description: "If it cannot be sent whole, the connection breaks before the end of the body; " +
-			"or, for a caller that sends \"TE: trailers\", the trailer " + trailerProblem + " has a problem.",
+			"or, for a caller that sends \"TE: trailers\", the trailer " + trailerProblem + " has a problem. " +
+			"The header " + headerSize + " says how many bytes of content there are.",
 		Responses: map[string]*huma.Response{"200": {Description: "The data.", Content: content}},
 	}, func(_ context.Context, in *ipfsPath) (*huma.StreamResponse, error) {
 		send, contentType := b.Tar, typeTar
@@ -87,7 +90,11 @@ func ipfsRoute(r *routes, b Store) {
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			req, w := humago.Unwrap(hc)
-			r.download(w, req, contentType, func(w io.Writer) error { return send(req.Context(), in.Path, w) })
+			var once sync.Once
+			ctx := WithProgress(req.Context(), func(p Progress) {
+				once.Do(func() { w.Header().Set(headerSize, strconv.FormatInt(p.Total, 10)) })
+			})
+			r.download(w, req, contentType, func(w io.Writer) error { return send(ctx, in.Path, w) })
 		}}, nil
 	})
 }
@@ -103,17 +110,7 @@ func pinRoutes(r *routes, b Store) {
 		}
 		return &reply[[]Pin]{list(pins)}, nil
 	})
-	type request struct{ Body PinRequest }
-	route(r, huma.Operation{
-		OperationID: "pin", Method: http.MethodPost, Path: "/v1/pins",
-		Summary: "Fetch all of a CID and keep it",
-	}, func(ctx context.Context, in *request) (*reply[Pin], error) {
-		pin, err := b.Pin(ctx, in.Body.CID)
-		if err != nil {
-			return nil, err
-		}
-		return &reply[Pin]{pin}, nil
-	})
+	pinRoute(r, b)
 	route(r, huma.Operation{
 		OperationID: "unpin", Method: http.MethodDelete, Path: "/v1/pins/{cid}",
 		Summary: "Keep a CID no longer",
