@@ -18,7 +18,7 @@ WASM_C       = clang --target=wasm32-wasi -Os -s $(shell [ -e "$$(clang --target
 # What goes into the binary. A make that finds none of it newer builds nothing.
 SOURCES     := go.mod go.sum $(shell find cli node scheduler executor storage p2p -type f -not -name '*_test.go' -not -path '*/testdata/*' -not -path '*/embedded/*')
 RUNNER      := go.mod go.sum $(shell find executor/wasm -type f -not -name '*_test.go' -not -path '*/testdata/*' -not -path '*/embedded/*')
-GUESTS      := examples/wordcount/wordcount.wasm examples/resize/resize.wasm examples/tiny/tiny.wasm examples/mount/errors.wasm
+GUESTS      := examples/wordcount/wordcount.wasm examples/resize/resize.wasm examples/tiny/tiny.wasm examples/errors/errors.wasm
 
 # Built as the node is, with the same runner inside, so that both are compared as they are.
 BENCH       := CGO_ENABLED=0 $(GO) run -trimpath -tags "$$(cat bin/.tags)" ./bench
@@ -89,5 +89,5 @@ examples/resize/resize.wasm: go.mod examples/resize/main.go
 examples/tiny/tiny.wasm: examples/tiny/tiny.c
 	$(WASM_C) -o $@ $<
 
-examples/mount/errors.wasm: examples/mount/errors.c
+examples/errors/errors.wasm: examples/errors/errors.c
 	$(WASM_C) -o $@ $<

@@ -87,7 +87,7 @@ func TestSwarm(t *testing.T) {
 		"guest.wasm":     {"clang", "--target=wasm32-wasi", "-Os", "-s", "-nodefaultlibs", "-lc", "-o"},
 		"errors.wasm":    {"clang", "--target=wasm32-wasi", "-Os", "-s", "-nodefaultlibs", "-lc", "-o"},
 	}
-	source := map[string]string{"wordcount.wasm": "./examples/wordcount", "guest.wasm": "node/testdata/guest.c", "errors.wasm": "examples/mount/errors.c"}
+	source := map[string]string{"wordcount.wasm": "./examples/wordcount", "guest.wasm": "node/testdata/guest.c", "errors.wasm": "examples/errors/errors.c"}
 	for name, line := range build {
 		line = append(line, filepath.Join(guests, name), source[name])
 		if err := run("..", []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, line[0], line[1:]...); err != nil {
