@@ -50,7 +50,8 @@ type Mesh struct {
 	changed chan struct{} // what this node says is new
 	met     chan struct{} // the roster grew
 
-	hellos *quotas
+	hellos  *quotas
+	failing failing // bootstrap peers
 
 	ctx     context.Context // of everything that New started; ended by Close
 	stop    context.CancelFunc

@@ -207,6 +207,9 @@ func (s *seeker) done(r dialResult) {
 		return
 	}
 	t.dialing = false
+	if t.bootstrap {
+		s.m.failing.note(r.id, r.err, time.Now())
+	}
 	if r.err == nil {
 		t.fails = 0
 		t.wait.Reset()
