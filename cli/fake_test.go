@@ -415,6 +415,17 @@ func (f *fakeNode) Peers(context.Context) []api.Peer {
 	}
 }
 
+func (f *fakeNode) Doctor(context.Context) api.Report {
+	r := api.Report{Checks: []api.Check{
+		{Name: "disk", About: "/var/lib/shoal", Status: api.OK, Message: "3.0GiB free of 9.0GiB"},
+		{Name: "clock", About: "peer k9PzR4tM", Status: api.Warning, Message: "the clock of peer k9PzR4tM is 1h0m0s ahead of that of this node, peer XVgk2y8Q", Next: "set the one that is wrong"},
+	}}
+	if f.snap("key") {
+		r.Checks = append(r.Checks, api.Check{Name: "named", About: "peer gone", Status: api.Problem, Message: "wrong or missing swarm key", Next: "name another"})
+	}
+	return r
+}
+
 func (f *fakeNode) Ready() bool { return true }
 
 func (f *fakeNode) Token(_ context.Context, ttl time.Duration) (api.Token, error) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/urfave/cli/v2"
@@ -95,7 +96,7 @@ func (p *program) openConfig(c *cli.Context) (*configFile, error) {
 	}
 	f, err := readConfig(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.String("config") == "":
+	case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) && c.String("config") == "":
 		return nil, nil
 	case err != nil:
 		return nil, usage("%w", err)

@@ -35,6 +35,11 @@ type backend struct {
 	ready atomic.Bool
 	api   net.Addr // where the HTTP API listens
 	door  door     // where machines wait that have no token
+
+	// For doctor.
+	dir   string                // the home
+	offer atomic.Pointer[Offer] // what the self-test at the start came to; nil before
+	heard func() time.Time      // when the last bid of another peer came in
 }
 
 func (b *backend) Ready() bool { return b.ready.Load() }

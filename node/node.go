@@ -163,6 +163,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	}
 	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, said: said, folders: folders, public: listener}
 	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
+	p.backend.dir, p.backend.heard = h.dir, w.lastHeard
 	return p.run(ctx, ready)
 }
 
@@ -204,7 +205,7 @@ func (p *parts) run(ctx context.Context, ready func(Offer)) error {
 	clients := &authorized{file: AuthorizedPath(p.home.dir), log: log}
 	g.Go(func() error { return api.Serve(ctx, p.public, api.Public(p.backend, clients.allow, log), log) })
 	g.Go(func() error {
-		return api.Serve(ctx, peers, api.Mesh(p.backend.own.forPeers(), &p.backend.door, caller, log), log)
+		return api.Serve(ctx, peers, api.Mesh(p.backend.own.forPeers(), &p.backend.door, newNeighbour(p.cfg, p.mesh), caller, log), log)
 	})
 	// The ledger outlives the scheduler, so that what it appended last is committed.
 	bookCtx, closeBook := context.WithCancel(context.WithoutCancel(ctx))
@@ -221,6 +222,7 @@ func (p *parts) run(ctx context.Context, ready func(Offer)) error {
 	p.log.Info("ready", zap.String("peer", p.mesh.Host().ID().String()), zap.Bool("private", p.member.key != nil), zap.Stringer("api", p.public.Addr()))
 	g.Go(func() error {
 		o := p.prove(ctx)
+		p.backend.offer.Store(&o)
 		if ctx.Err() == nil && ready != nil {
 			ready(o)
 		}

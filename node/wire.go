@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"go.uber.org/zap"
@@ -24,6 +26,7 @@ type wire struct {
 	out   chan scheduler.Bid // the latest bid to publish
 	sched *scheduler.Scheduler
 	known directory
+	heard atomic.Pointer[time.Time] // when the last bid of another peer came in
 	log   *zap.Logger
 }
 
@@ -77,8 +80,18 @@ func (w *wire) deliver(ctx context.Context) error {
 		if err != nil {
 			return ended(ctx, err)
 		}
+		now := time.Now()
+		w.heard.Store(&now)
 		w.sched.ReceiveBid(job.PeerID(from.String()), bid)
 	}
+}
+
+// lastHeard is when the last bid of another peer came in, zero if none did.
+func (w *wire) lastHeard() time.Time {
+	if at := w.heard.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // publish sends bids until ctx ends, and the last one again when the peers that

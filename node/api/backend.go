@@ -59,6 +59,8 @@ type Swarm interface {
 	ID(ctx context.Context) ID
 	Peers(ctx context.Context) []Peer
 	Ready() bool
+	// Doctor examines the node and its peers.
+	Doctor(ctx context.Context) Report
 	// Token makes a token with which a machine can join for the time given.
 	Token(ctx context.Context, ttl time.Duration) (Token, error)
 	// Join answers the handshake message of a joiner at the remote address: see

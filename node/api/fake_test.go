@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -223,4 +224,15 @@ func localServer(t *testing.T, b Backend, change ...func(*routes)) (*Client, *ht
 	srv := httptest.NewServer(r)
 	t.Cleanup(srv.Close)
 	return NewClient(srv.URL), srv
+}
+
+func (f *fake) Doctor(context.Context) Report {
+	return Report{Checks: []Check{{Name: "clock", About: "12D3KooWPeer", Status: Warning, Message: "an hour off", Next: "set it"}}}
+}
+
+func (f *fake) Now() time.Time { return when }
+
+func (f *fake) Reach(_ context.Context, caller job.PeerID, r ReachRequest) (Reach, error) {
+	f.saw("reach", string(caller), strconv.Itoa(r.API))
+	return Reach{Peers: []Reached{{Addr: "/ip4/10.0.0.7/tcp/1235"}}}, nil
 }

@@ -34,7 +34,7 @@ func TestApprove(t *testing.T) {
 
 func TestPeersAskForJoins(t *testing.T) {
 	f := &fake{}
-	srv := httptest.NewServer(Mesh(f, f, func(*http.Request) (job.PeerID, bool) { return "12D3KooWPeer", true }, zaptest.NewLogger(t)))
+	srv := httptest.NewServer(Mesh(f, f, f, func(*http.Request) (job.PeerID, bool) { return "12D3KooWPeer", true }, zaptest.NewLogger(t)))
 	defer srv.Close()
 	c := NewClient(srv.URL)
 	l, err := c.Requests(t.Context())

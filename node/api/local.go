@@ -33,6 +33,7 @@ func local(b Backend, log *zap.Logger) *routes {
 	idRoutes(r, b)
 	joinRoute(r, b)
 	ownerRoutes(r, b)
+	doctorRoute(r, b)
 	labelRoutes(r, b)
 	approveRoutes(r, b)
 	r.serveOpenAPI()

@@ -134,7 +134,7 @@ func TestMeshAnswersForJobsAndJoinsAlone(t *testing.T) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		return "12D3KooWPeer", err == nil && host == "127.0.0.1" && r.Header.Get("X-Stranger") == ""
 	}
-	next := Mesh(f, f, caller, zaptest.NewLogger(t))
+	next := Mesh(f, f, f, caller, zaptest.NewLogger(t))
 	srv := httptest.NewServer(next)
 	defer srv.Close()
 	c := NewClient(srv.URL)
