@@ -68,7 +68,9 @@ func waitingTable(w io.Writer, wide bool, requests []api.JoinRequest) {
 	}
 }
 
-// showCode shows the code with which this machine can be let in.
+// showCode shows the code with which this machine can be let in; to a log too,
+// where that is what stdout leads to: it is all that the machine can say, and is
+// worth nothing once it was used or ten minutes have passed.
 func (p *program) showCode(code string, life time.Duration) {
 	fmt.Fprintf(p.out, "This machine has no token. To let it in, run this at any node of the swarm within %v:\n", job.Duration(life))
 	p.line("node join approve " + code)

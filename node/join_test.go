@@ -3,17 +3,13 @@ package node
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/test"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -92,17 +88,6 @@ func (c *coming) shown(t *testing.T, at *running) string {
 		return err == nil && len(l.Requests) > 0
 	})
 	return code
-}
-
-// freePort is an address at which nobody listens yet.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestJoinWithACodeTypedAtAnotherMember(t *testing.T) {
@@ -279,178 +264,6 @@ func TestJoinerGivesUp(t *testing.T) {
 		}
 		h.Close()
 	}
-}
-
-// signalling is a logger that closes c at the first entry whose message has the words.
-func signalling(c chan struct{}, words string) *zap.Logger {
-	once := sync.OnceFunc(func() { close(c) })
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&notes{}), zap.WarnLevel)
-	return zap.New(core, zap.Hooks(func(e zapcore.Entry) error {
-		if strings.Contains(e.Message, words) {
-			once()
-		}
-		return nil
-	}))
-}
-
-// Nodes that are started in any order find each other: the joiner waits.
-func TestJoinerIsStartedFirst(t *testing.T) {
-	t.Parallel()
-	at := freePort(t)
-	waits := make(chan struct{})
-	cfg := Config{Join: at, Labels: map[string]string{"site": "barn"}}
-	joined := make(chan *running, 1)
-	code := make(chan string, 1)
-	cfg.ShowCode = func(c string, _ time.Duration) { code <- c }
-	go func() {
-		r, err := tryStartLogging(t, cfg, signalling(waits, "does not answer yet"))
-		if err != nil {
-			t.Error(err)
-		}
-		joined <- r
-	}()
-	<-waits
-	a := start(t, Config{Private: true, Initial: true, API: at, Labels: map[string]string{"site": "attic"}})
-	text := <-code
-	eventually(t, "the code is good", func(ctx context.Context) bool {
-		_, err := a.Approve(ctx, text)
-		return err == nil
-	})
-	if b := <-joined; b != nil {
-		b.waitPeers(2)
-		a.waitPeers(2)
-	}
-}
-
-// Two nodes of an open swarm that name each other do not wait for each other.
-func TestOpenNodesNameEachOther(t *testing.T) {
-	t.Parallel()
-	x, y := freePort(t), freePort(t)
-	var nodes [2]*running
-	var wg sync.WaitGroup
-	for i, cfg := range []Config{
-		{API: x, Peers: []string{"http://" + y}, Labels: map[string]string{"site": "attic"}},
-		{API: y, Peers: []string{"http://" + x}, Labels: map[string]string{"site": "barn"}},
-	} {
-		wg.Go(func() {
-			r, err := tryStart(t, cfg)
-			if err != nil {
-				t.Error(err)
-			}
-			nodes[i] = r
-		})
-	}
-	wg.Wait()
-	for _, r := range nodes {
-		if r != nil {
-			r.waitPeers(2)
-		}
-	}
-}
-
-// member is somebody at an HTTP address who says what it is told to.
-func member(t *testing.T, answer func(http.ResponseWriter, *http.Request)) string {
-	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(answer))
-	t.Cleanup(srv.Close)
-	return srv.URL
-}
-
-func says(t *testing.T, id api.ID) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(id); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// All contacts are asked at once: here each answers only when all were asked.
-func TestContactsAreAskedSideBySide(t *testing.T) {
-	t.Parallel()
-	var all sync.WaitGroup
-	all.Add(3)
-	var cfg Config
-	for range 3 {
-		asked := sync.OnceFunc(all.Done)
-		cfg.Peers = append(cfg.Peers, member(t, func(w http.ResponseWriter, r *http.Request) {
-			asked()
-			all.Wait()
-			w.WriteHeader(http.StatusTeapot)
-		}))
-	}
-	cfg.Private = true
-	_, err := tryStart(t, cfg)
-	if api.CodeOf(err) != api.CodeNotShoal || strings.Count(err.Error(), "418") != 3 {
-		t.Errorf("%v", err)
-	}
-}
-
-// One that never answers, and one at which nobody is, delay nobody.
-func TestFirstContactThatAdmitsWins(t *testing.T) {
-	t.Parallel()
-	a := start(t, Config{Private: true, Initial: true})
-	never := member(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	wrong := member(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	b := start(t, Config{Private: true, Peers: []string{never, "http://" + freePort(t), wrong, "http://" + a.offer.API}, Token: a.offer.Join.Token})
-	b.waitPeers(2)
-	c := start(t, Config{Home: t.TempDir(), Join: a.offer.API, Peers: []string{wrong}, Token: a.offer.Join.Token})
-	c.waitPeers(3)
-}
-
-func TestContactsThatAreRefused(t *testing.T) {
-	t.Parallel()
-	a := start(t, Config{Private: true, Initial: true})
-	other := start(t, Config{Private: true, Initial: true})
-	host, port, _ := strings.Cut(a.offer.API, ":")
-	pinned := "/ip4/" + host + "/tcp/" + port + "/http/p2p/"
-	stranger := test.RandPeerIDFatal(t).String()
-	key, err := p2p.LoadSwarmKey(a.home + "/swarm.key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	home := t.TempDir() // of the swarm of a, by its key
-	if err := key.Save(home + "/swarm.key"); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		cfg  Config
-		code api.Code
-		says []string
-	}{
-		{"another peer than was named", Config{Private: true, Peers: []string{pinned + stranger}, Token: a.offer.Join.Token}, api.CodeInvalid, []string{string(a.id), stranger, "use its ID"}},
-		{"a member that poses as another", Config{Private: true, Peers: []string{member(t, says(t, api.ID{Peer: stranger, Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Private: true}))}, Token: a.offer.Join.Token},
-			api.CodeNotShoal, []string{"request to join"}},
-		{"no peer ID", Config{Join: member(t, says(t, api.ID{Peer: "12D3", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}}))}, api.CodeNotShoal, []string{`"12D3"`, "no peer ID"}},
-		{"no multiaddr", Config{Join: member(t, says(t, api.ID{Peer: stranger, Addrs: []string{"127.0.0.1:1"}}))}, api.CodeNotShoal, []string{`"127.0.0.1:1"`, "no multiaddr"}},
-		{"no address", Config{Join: member(t, says(t, api.ID{Peer: stranger}))}, api.CodeNotShoal, []string{"no address"}},
-		{"another swarm", Config{Home: home, Join: other.offer.API}, api.CodeInvalid, []string{"swarm " + key.Fingerprint(), "another --home"}},
-		{"a token and nobody to show it to", Config{Private: true, Token: a.offer.Join.Token}, api.CodeInvalid, []string{"--join IP"}},
-		{"an ID where HTTP is needed", Config{Join: "/ip4/127.0.0.1/tcp/1235/p2p/" + stranger}, api.CodeInvalid, []string{"HTTP address", "/tcp/1234/http"}},
-		{"a private swarm that was not asked for", Config{Peers: []string{"http://" + a.offer.API}}, api.CodeInvalid, []string{"private swarm", "--join"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			c.cfg.ShowCode = func(string, time.Duration) { t.Error("it shows a code") }
-			_, err := tryStart(t, c.cfg)
-			if err == nil {
-				t.Fatal("it started")
-			}
-			if got := api.CodeOf(err); got != c.code {
-				t.Errorf("%v (%s), want %s", err, got, c.code)
-			}
-			for _, s := range c.says {
-				if !strings.Contains(err.Error(), s) {
-					t.Errorf("the error does not say %q: %v", s, err)
-				}
-			}
-			if c.cfg.Token != "" && strings.Contains(err.Error(), c.cfg.Token) {
-				t.Error("the error has the token in it")
-			}
-		})
-	}
-	b := start(t, Config{Private: true, Peers: []string{pinned + string(a.id)}, Token: a.offer.Join.Token})
-	b.waitPeers(2)
 }
 
 // Whoever answers for a member without the code lets nobody in, and nobody else.
