@@ -119,9 +119,10 @@ func (e entry) search(ctx context.Context, m *membership) error {
 	defer asking.Wait()
 	searching, enough := context.WithCancel(ctx)
 	defer enough()
+	key := m.key // changes below, while the last of them still ask
 	for _, c := range m.later {
 		asking.Go(func() {
-			f, err := patiently(searching, e.log, c.URL, func() (found, error) { return e.ask(searching, c, m.key) })
+			f, err := patiently(searching, e.log, c.URL, func() (found, error) { return e.ask(searching, c, key) })
 			outcomes <- outcome{c, f, err}
 		})
 	}
