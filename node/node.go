@@ -147,7 +147,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	runner, err := executor.NewRunner(h.path("work"), store, engine, n.log.Named("executor"))
+	runner, err := executor.NewRunner(h.path("work"), inputs{store, n.log.Named("inputs")}, engine, n.log.Named("executor"))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@
 // A [Store.Put], [Store.Add] or [Store.Pin] that returned without error is on
 // disk, synced, and stays across restarts until [Store.Unpin]. What
 // [Store.Fetch] writes is exactly what the CID names: every block is checked
-// against its hash when it comes in and again when it is read from disk. A
+// against its hash when it comes in, and again when it is read from disk; one
+// that is damaged there is dropped, named in the log, and fetched again. A
 // fetch either writes the whole of it or leaves nothing behind. A Put or Add that
 // fails takes back the blocks that it wrote, except those that others rely on by
 // then; see claims.
@@ -30,6 +31,25 @@
 // never followed, neither on the way in nor on the way out; where it points is
 // for the reader to check. Nothing bounds the size of what a CID names: a
 // caller that fetches for a stranger bounds the disk that it writes to.
+//
+// # Where blocks come from
+//
+// Peers that run this package give blocks over a stream of their own
+// ([blockstream]): the ones that the caller names are dialled first, connected
+// ones are asked at once, others are found through the routing. Whoever has some
+// of it is asked for more, many blocks ahead, as fast as it answers; what one of
+// them lets wait is asked of another in the end. One that breaks off is connected
+// to again, one that sends wrong bytes is named in the log and asked no more.
+// What none of them has, Bitswap asks everybody for, side by side: so it comes
+// from other IPFS nodes too.
+//
+// A fetch ends with a [NotFoundError] when no block has come for
+// [Config.Patience]; after a sixth of it, 5 s, if every connected peer has said
+// that it does not have what is missing, and the routing knows nobody else.
+// Readers ([Store.Cat], [Store.Tar], [Store.Fetch]) read while it comes, in the
+// order of the content; [WithProgress] hears how far it is. Memory does not grow
+// with the size of a file: 32 MiB of blocks for the reader, as much on its way to
+// the disk, and at most 16 MiB asked for of each source.
 //
 // # How it is put together
 //

@@ -25,7 +25,8 @@ type Config struct {
 	Host    host.Host
 	Routing routing.Routing
 	// Patience is how long a fetch goes on without a single block coming in
-	// before it ends with a NotFoundError. 0 means DefaultPatience.
+	// before it ends with a NotFoundError. 0 means DefaultPatience. It ends after
+	// a sixth of it if all connected peers deny having it; see the package.
 	Patience time.Duration
 }
 

@@ -19,14 +19,14 @@ func Trees() map[string]func(t testing.TB, path string) {
 	return map[string]func(testing.TB, string){
 		"file":         func(t testing.TB, path string) { write(t, path, "hello") },
 		"empty file":   func(t testing.TB, path string) { write(t, path, "") },
-		"large file":   func(t testing.TB, path string) { write(t, path, noise(5<<20+7)) },
+		"large file":   func(t testing.TB, path string) { write(t, path, Noise(5<<20+7)) },
 		"empty folder": func(t testing.TB, path string) { mkdir(t, path) },
 		"odd names":    oddNames,
 		"many entries": manyEntries,
 		"deep":         func(t testing.TB, path string) { write(t, filepath.Join(path, strings.Repeat("d/", 60), "x"), "x") },
 		"same contents": func(t testing.TB, path string) {
 			for i := range 4 {
-				write(t, filepath.Join(path, fmt.Sprint(i), "x"), noise(2<<20))
+				write(t, filepath.Join(path, fmt.Sprint(i), "x"), Noise(2<<20))
 			}
 		},
 	}
@@ -54,8 +54,8 @@ func manyEntries(t testing.TB, path string) {
 	}
 }
 
-// noise returns n bytes without repetition, the same every time.
-func noise(n int) string {
+// Noise returns n bytes without repetition, the same every time.
+func Noise(n int) string {
 	b := make([]byte, n)
 	rand.NewChaCha8([32]byte{1}).Read(b)
 	return string(b)
