@@ -48,7 +48,7 @@ func (b *bar) see(at api.Progress) {
 		b.all = mpb.New(append([]mpb.ContainerOption{mpb.WithOutput(b.out), mpb.WithWidth(24)}, b.opts...)...)
 		b.line = b.all.New(at.Total, mpb.BarStyle().Rbound("|").Lbound("|"),
 			mpb.PrependDecorators(decor.Name(b.name), decor.CountersKibiByte(" % .1f / % .1f")),
-			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f"), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")),
+			mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f"), decor.Name("  "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")),
 		)
 		b.line.DecoratorAverageAdjust(b.began)
 	}
