@@ -68,10 +68,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-var (
-	errWrongBytes = errors.New("it sent other bytes than the CID names")
-	errStalled    = errors.New("it has sent nothing for too long")
-)
+var errWrongBytes = errors.New("it sent other bytes than the CID names")
 
 // serve asks the source for what is wanted, and takes in what it answers, until
 // the loader ends or the source fails.
