@@ -127,8 +127,8 @@ func (b *bench) fetch(ctx context.Context, r *report) (err error) {
 			do func() error
 		}{
 			{&raw, nil, func() error { return one.raw(ctx, givers[0]) }},
-			{&pin, one, func() error { _, err := one.Pin(ctx, cid); return err }},
-			{&from3, three, func() error { _, err := three.Pin(ctx, cid); return err }},
+			{&pin, one, func() error { _, err := one.Pin(ctx, cid, ""); return err }},
+			{&from3, three, func() error { _, err := three.Pin(ctx, cid, ""); return err }},
 			{&file, one, func() error { return one.Fetch(ctx, cid, b.home()) }},
 		} {
 			if m.at != nil {
@@ -184,7 +184,7 @@ func (b *bench) give(ctx context.Context, givers []*mate, make func(path string)
 	}
 	defer os.RemoveAll(path)
 	for _, g := range givers {
-		if cid, _, err = g.Put(ctx, path); err != nil {
+		if cid, _, err = g.Put(ctx, path, ""); err != nil {
 			return "", err
 		}
 	}
@@ -255,7 +255,7 @@ func (b *bench) manyFiles(ctx context.Context, r *report, givers []*mate, taker 
 		return err
 	}
 	begin := time.Now()
-	if _, err := taker.Pin(ctx, cid); err != nil {
+	if _, err := taker.Pin(ctx, cid, ""); err != nil {
 		return err
 	}
 	took := time.Since(begin)

@@ -165,7 +165,7 @@ func (b *bench) spec(ctx context.Context, client *api.Client) (job.Spec, error) 
 	if err := errors.Join(err, t.Close()); err != nil {
 		return job.Spec{}, fmt.Errorf("archive %s: %w", b.module, err)
 	}
-	added, err := client.Add(ctx, &archive)
+	added, err := client.Add(ctx, &archive, "")
 	if err != nil {
 		return job.Spec{}, err
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/shoal-mesh/shoal/node/api"
 )
 
 // large measures the memory that one large file takes, in both of two node
@@ -27,12 +29,12 @@ func (b *bench) large(ctx context.Context, r *report) error {
 	size := int64(b.gib) << 30
 	in, out := io.Pipe()
 	go func() { out.CloseWithError(archive(out, size)) }()
-	added, err := giver.client.Add(ctx, in)
+	added, err := giver.client.Add(ctx, in, "")
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	if _, err := taker.client.Pin(ctx, added.CID); err != nil {
+	if _, err := taker.client.Pin(ctx, api.PinRequest{CID: added.CID}); err != nil {
 		return err
 	}
 	took := time.Since(begin)

@@ -14,8 +14,8 @@ func (p *program) add() *cli.Command {
 		Name:        "add",
 		Usage:       "keep a file or folder in IPFS",
 		ArgsUsage:   "PATH",
-		Description: p.examples("Prints its CID, under which every peer of the swarm can fetch it. It is pinned: kept until `pin rm`.", "node add README.md"),
-		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
+		Description: p.examples("Prints its CID, under which every peer of the swarm can fetch it. It is pinned: kept until `pin rm`.", "node add README.md", "node add --name handbook README.md"),
+		Flags:       []cli.Flag{&cli.StringFlag{Name: "name", Usage: "call the pin `NAME`", DefaultText: "that of the file or folder"}, formatFlag(), p.homeFlag()},
 		Action:      p.runAdd,
 	}
 }
@@ -46,7 +46,7 @@ func (p *program) runAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	added, err := addFrom(c.Context, client, folder, name)
+	added, err := addFrom(c.Context, client, folder, name, c.String("name"))
 	if err != nil {
 		return fmt.Errorf("add %s: %w", path, err)
 	}

@@ -101,7 +101,7 @@ func (p *program) app() *cli.App {
 		Flags:                 []cli.Flag{p.homeFlag(), p.nodeFlag()},
 		Commands: []*cli.Command{
 			p.serve(), p.submit(), p.list(), p.describe(), p.logs(), p.wait(), p.cancel(), p.get(),
-			p.peers(), p.status(), p.doctor(), p.labels(), p.token(), p.join(), p.add(), p.cat(), p.pin(), p.schema(), p.config(), p.key(), p.completion(), p.version(),
+			p.peers(), p.status(), p.doctor(), p.labels(), p.token(), p.join(), p.add(), p.cat(), p.ls(), p.pin(), p.gc(), p.schema(), p.config(), p.key(), p.completion(), p.version(),
 		},
 		Reader: p.in, Writer: p.out, ErrWriter: p.err,
 		ExitErrHandler: func(*cli.Context, error) {}, // Run says it and chooses the code

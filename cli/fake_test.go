@@ -34,7 +34,7 @@ type fakeNode struct {
 	jobs        []*job.Job
 	nonces      map[string]job.ID
 	content     map[string][]byte // archives by CID
-	pins        []string
+	pins        []api.Pin
 	labels      map[string]string // that were set
 	breaks      map[string]bool   // submit, logs, tar
 	ended       chan struct{}     // closed when the job that hangs was cancelled
@@ -319,7 +319,7 @@ func (f *fakeNode) Logs(ctx context.Context, id string, o api.LogOptions, see fu
 }
 
 // Add keeps an archive as it is, and lists what is in it for Cat.
-func (f *fakeNode) Add(_ context.Context, in io.Reader) (api.Added, error) {
+func (f *fakeNode) Add(_ context.Context, in io.Reader, name string) (api.Added, error) {
 	b, err := io.ReadAll(in)
 	if err != nil {
 		return api.Added{}, err
@@ -327,9 +327,7 @@ func (f *fakeNode) Add(_ context.Context, in io.Reader) (api.Added, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	id := f.keep(b)
-	if !slices.Contains(f.pins, id) {
-		f.pins = append(f.pins, id)
-	}
+	f.pin(api.Pin{CID: id, Name: name, By: "user", Since: day, Size: job.Bytes(len(b))})
 	return api.Added{CID: id, Size: job.Bytes(len(b))}, nil
 }
 
@@ -374,32 +372,73 @@ func (f *fakeNode) Cat(_ context.Context, path string, w io.Writer) error {
 	}
 }
 
-func (f *fakeNode) Pins(context.Context) ([]api.Pin, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	out := []api.Pin{}
-	for _, id := range f.pins {
-		out = append(out, api.Pin{CID: id})
-	}
-	return out, nil
-}
-
-func (f *fakeNode) Pin(_ context.Context, id string) (api.Pin, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.pins = append(f.pins, id)
-	return api.Pin{CID: id}, nil
-}
-
-func (f *fakeNode) Unpin(_ context.Context, id string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	i := slices.Index(f.pins, id)
+// pin keeps p, or gives the pin that is there its name. The caller holds mu.
+func (f *fakeNode) pin(p api.Pin) api.Pin {
+	i := slices.IndexFunc(f.pins, func(q api.Pin) bool { return q.CID == p.CID })
 	if i < 0 {
-		return api.Errorf(api.CodeNotFound, "%s is not pinned", id)
+		f.pins = append(f.pins, p)
+		return p
 	}
-	f.pins = slices.Delete(f.pins, i, i+1)
+	if p.Name != "" {
+		f.pins[i].Name = p.Name
+	}
+	return f.pins[i]
+}
+
+func (f *fakeNode) Pins(_ context.Context, what string, see func(api.Pin) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pins {
+		if what == "" || what == p.CID || what == p.Name {
+			if err := see(p); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+func (f *fakeNode) Pin(_ context.Context, r api.PinRequest) (api.Pin, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pin(api.Pin{CID: r.CID, Name: r.Name, By: "user", Since: day, Size: 5 << 20}), nil
+}
+
+func (f *fakeNode) Unpin(_ context.Context, what string) (api.Pin, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.pins, func(p api.Pin) bool { return p.CID == what || p.Name == what })
+	if i < 0 {
+		return api.Pin{}, api.Errorf(api.CodeNotFound, "%s is not pinned", what)
+	}
+	was := f.pins[i]
+	f.pins = slices.Delete(f.pins, i, i+1)
+	return was, nil
+}
+
+// Ls lists the archive of a folder, whose entries are all at its top.
+func (f *fakeNode) Ls(_ context.Context, path string, see func(api.Entry) error) error {
+	if _, err := f.archive(path); err != nil {
+		return err
+	}
+	for _, e := range []api.Entry{{Name: "a.txt", Kind: "file", Size: 2, CID: "bafkreia"}, {Name: "deep", Kind: "folder", Size: 1 << 30, CID: "bafybeib"}, {Name: "two\nlines", Size: 3, CID: "bafybeic"}} {
+		if err := see(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeNode) Collect(_ context.Context, dry bool) (api.Collected, error) {
+	if dry {
+		return api.Collected{Blocks: 1, Bytes: 512, KeptBlocks: 300, KeptBytes: 3 << 28}, nil
+	}
+	return api.Collected{Blocks: 12, Bytes: 40 << 20, KeptBlocks: 1, KeptBytes: 100}, nil
+}
+
+func (f *fakeNode) Status(ctx context.Context) (api.NodeStatus, error) {
+	return api.NodeStatus{ID: f.ID(ctx), API: "127.0.0.1:1234", Uptime: 3*time.Hour + 20*time.Second, Engine: "wazero 1.0", Peers: 2, Running: 1,
+		Storage: api.StoreUsage{Used: 1 << 30, Limit: 20 << 30, Free: 55 << 30, Pins: 3, Pinned: 3 << 28}}, nil
 }
 
 func (f *fakeNode) ID(context.Context) api.ID {

@@ -14,7 +14,6 @@ import (
 func (p *program) list() *cli.Command {
 	return &cli.Command{
 		Name:        "list",
-		Aliases:     []string{"ls"},
 		Usage:       "list the jobs of the swarm",
 		Description: p.examples("All jobs that any live peer knows of, whichever they were submitted to.", "node list", "node list -o json"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"io"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,54 +15,121 @@ func (p *program) pin() *cli.Command {
 	return &cli.Command{
 		Name:        "pin",
 		Usage:       "say what the local node keeps",
-		Description: p.examples("What is pinned is kept, and found by peers that look for it.", "node pin ls", `node pin rm "$(node add README.md)"`),
+		Description: p.examples("What is pinned is kept, and found by peers that look for it. The rest is a cache: it makes room when the store is nearly full, and `gc` removes it at once.", "node pin ls", `node pin rm "$(node add README.md)"`),
 		Subcommands: []*cli.Command{
 			{
 				Name:        "ls",
 				Usage:       "list what is pinned",
-				Description: p.examples("The roots that this node keeps.", "node pin ls", "node pin ls -o json"),
+				ArgsUsage:   "[NAME|CID]",
+				Description: p.examples("The roots that this node keeps; with a name or a CID, those that have it. -o wide has sizes, since when, and whether a user or a job wants it.", "node pin ls", "node pin ls -o wide", "node pin ls -o json"),
 				Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-				Action:      p.asking(0, p.runPins),
+				Action:      p.runPins,
 			},
 			{
 				Name:        "add",
 				Usage:       "fetch content and keep it",
 				ArgsUsage:   "CID...",
-				Description: p.examples("Comes back when all of it is here.", `node pin add "$(node add README.md)"`),
-				Flags:       []cli.Flag{p.homeFlag()},
-				Action:      func(c *cli.Context) error { return p.eachPin(c, true) },
+				Description: p.examples("Comes back when all of it is here. What is pinned already gets the name, if one is given.", `node pin add "$(node add README.md)"`, `node pin add --name handbook "$(node add README.md)"`),
+				Flags:       []cli.Flag{&cli.StringFlag{Name: "name", Usage: "call the pin `NAME`"}, p.homeFlag()},
+				Action:      p.runPinAdd,
 			},
 			{
 				Name:        "rm",
 				Usage:       "keep content no longer",
-				ArgsUsage:   "CID...",
-				Description: p.examples("Nothing removes it from the disk yet.", `node pin rm "$(node add README.md)"`),
+				ArgsUsage:   "CID|NAME...",
+				Description: p.examples("It stays on the disk until the room is needed, or `gc` removes it. A name will do where no other pin has it.", `node pin rm "$(node add README.md)"`, `node add --name handbook README.md && node pin rm handbook`),
 				Flags:       []cli.Flag{p.homeFlag()},
-				Action:      func(c *cli.Context) error { return p.eachPin(c, false) },
+				Action:      p.runPinRm,
 			},
 		},
 	}
 }
 
-func (p *program) runPins(c *cli.Context, as string, client *api.Client) error {
-	pins, err := client.Pins(c.Context)
+func (p *program) runPins(c *cli.Context) error {
+	if err := need(c, 0, 1); err != nil {
+		return err
+	}
+	as, err := format(c)
 	if err != nil {
 		return err
 	}
-	return p.show(as, pins, func(w io.Writer, _ bool) {
-		if len(pins) == 0 {
-			p.say("nothing is pinned")
-			return
-		}
+	what := c.Args().First()
+	if id, ok, err := contentRef(what); err != nil {
+		return err
+	} else if ok {
+		what = id
+	}
+	client, err := p.client(c)
+	if err != nil {
+		return err
+	}
+	pins := []api.Pin{}
+	if err := client.Pins(c.Context, what, func(pin api.Pin) error { pins = append(pins, pin); return nil }); err != nil {
+		return err
+	}
+	slices.SortFunc(pins, func(a, b api.Pin) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.CID, b.CID)) })
+	if what != "" && len(pins) == 0 {
+		return failed("nothing that is pinned has the CID or name %q; all that is pinned: %s", what, p.command("pin", "ls"))
+	}
+	return p.show(as, pins, func(w io.Writer, wide bool) { p.pinTable(w, wide, pins) })
+}
+
+func (p *program) pinTable(w io.Writer, wide bool, pins []api.Pin) {
+	if len(pins) == 0 {
+		p.say("nothing is pinned")
+		return
+	}
+	if !wide {
 		row(w, "CID", "NAME")
 		for _, pin := range pins {
 			row(w, pin.CID, pin.Name)
 		}
+		return
+	}
+	row(w, "CID", "NAME", "SIZE", "SINCE", "BY")
+	for _, pin := range pins {
+		row(w, pin.CID, pin.Name, size(pin.Size), moment(pin.Since), pin.By)
+	}
+}
+
+func (p *program) runPinAdd(c *cli.Context) error {
+	name := c.String("name")
+	if c.IsSet("name") && name == "" {
+		return usage("--name is empty; leave it out to keep the name that the pin has")
+	}
+	if name != "" && c.Args().Len() > 1 {
+		return usage("--name %s is for one CID, and %d are given", name, c.Args().Len())
+	}
+	return p.eachPin(c, func(client *api.Client, arg string) (api.Pin, error) {
+		id, ok, err := contentRef(arg)
+		if err != nil {
+			return api.Pin{}, err
+		}
+		if !ok {
+			return api.Pin{}, usage("%q is no CID; %s prints that of a file or folder", arg, p.command("add", "PATH"))
+		}
+		ctx, done := p.watch(c.Context, id)
+		defer done()
+		return client.Pin(ctx, api.PinRequest{CID: id, Name: name})
 	})
 }
 
-// eachPin pins or unpins each argument and prints its CID.
-func (p *program) eachPin(c *cli.Context, keep bool) error {
+func (p *program) runPinRm(c *cli.Context) error {
+	return p.eachPin(c, func(client *api.Client, arg string) (api.Pin, error) {
+		id, ok, err := contentRef(arg)
+		if err != nil {
+			return api.Pin{}, err
+		}
+		if !ok {
+			id = arg // a name
+		}
+		return client.Unpin(c.Context, id)
+	})
+}
+
+// eachPin does something for each argument and prints the CIDs that it was done
+// for. One that fails does not keep the rest from being done.
+func (p *program) eachPin(c *cli.Context, do func(*api.Client, string) (api.Pin, error)) error {
 	if err := need(c, 1, -1); err != nil {
 		return err
 	}
@@ -67,25 +137,13 @@ func (p *program) eachPin(c *cli.Context, keep bool) error {
 	if err != nil {
 		return err
 	}
+	var all error
 	for _, arg := range c.Args().Slice() {
-		id, ok, err := contentRef(arg)
-		if err != nil {
-			return err
+		pin, err := do(client, arg)
+		if err == nil {
+			row(p.out, pin.CID)
 		}
-		if !ok {
-			return usage("%q is no CID; %s prints that of a file or folder", arg, p.command("add", "PATH"))
-		}
-		if keep {
-			ctx, done := p.watch(c.Context, id)
-			_, err = client.Pin(ctx, id)
-			done()
-		} else {
-			err = client.Unpin(c.Context, id)
-		}
-		if err != nil {
-			return err
-		}
-		row(p.out, id)
+		all = errors.Join(all, err)
 	}
-	return nil
+	return all
 }

@@ -103,6 +103,14 @@ func size(n job.Bytes) string {
 	return fmt.Sprintf("%.1f %s", f, unit)
 }
 
+// many is a number of things.
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // span is d to two digits or so.
 func span(d time.Duration) string {
 	switch {

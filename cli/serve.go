@@ -42,6 +42,7 @@ func (p *program) serveFlags() []cli.Flag {
 		&cli.StringFlag{Name: "api", EnvVars: []string{"SHOAL_API"}, Usage: "listen for joining machines at `HOST:PORT`", DefaultText: "1234 everywhere, or on loopback when alone"},
 		&cli.GenericFlag{Name: "max-cpu", EnvVars: []string{"SHOAL_MAX_CPU"}, Value: new(cpuFlag), Usage: "`CPU` that jobs may use together, such as 2 or 500m", DefaultText: "all"},
 		&cli.GenericFlag{Name: "max-memory", EnvVars: []string{"SHOAL_MAX_MEMORY"}, Value: new(bytesFlag), Usage: "`MEMORY` that jobs may use together, such as 2GiB", DefaultText: "half of the machine's"},
+		&cli.GenericFlag{Name: "max-storage", EnvVars: []string{"SHOAL_MAX_STORAGE"}, Value: new(bytesFlag), Usage: "`BYTES` that the store may take, such as 20GiB; what nobody pinned makes room", DefaultText: "four fifths of what its disk has free"},
 		&cli.StringFlag{Name: "config", EnvVars: []string{"SHOAL_CONFIG"}, Usage: "read settings from the YAML `FILE`, by the names of these flags", DefaultText: "config.yaml in the home, if it is there"},
 		p.homeFlag(),
 	}, logFlags()...)
@@ -88,7 +89,7 @@ func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 		Private: c.Bool("private"), Initial: c.Bool("initial"), Join: c.String("join"), Token: c.String("token"),
 		Mounts: make(map[string]string), AcceptFrom: c.StringSlice("accept-from"),
 		Peers: c.StringSlice("peer"), Labels: make(map[string]string), LabelHostname: c.Bool("label-hostname"), Listen: c.StringSlice("listen"), API: c.String("api"),
-		MaxCPU: job.CPU(*c.Generic("max-cpu").(*cpuFlag)), MaxMemory: job.Bytes(*c.Generic("max-memory").(*bytesFlag)),
+		MaxCPU: job.CPU(*c.Generic("max-cpu").(*cpuFlag)), MaxMemory: job.Bytes(*c.Generic("max-memory").(*bytesFlag)), MaxStorage: job.Bytes(*c.Generic("max-storage").(*bytesFlag)),
 	}
 	for _, l := range c.StringSlice("label") {
 		if err := addLabel(cfg.Labels, "--label ", l); err != nil {

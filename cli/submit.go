@@ -193,7 +193,7 @@ func checkModule(folder *os.Root, ref string) error {
 func (p *program) send(ctx context.Context, client *api.Client, file jobFile) (api.Receipt, error) {
 	added := make(map[string]string)
 	for _, ref := range file.spec.Local() {
-		a, err := addFrom(ctx, client, file.folder, filepath.FromSlash(ref))
+		a, err := addFrom(ctx, client, file.folder, filepath.FromSlash(ref), "")
 		if err != nil {
 			return api.Receipt{}, fmt.Errorf("add %s: %w", ref, err)
 		}

@@ -20,8 +20,8 @@ import (
 // addFrom streams the file or folder name to the node's store. name may be a
 // symbolic link inside folder; links further down travel as links and are
 // never followed, so nothing from outside folder gets in.
-func addFrom(ctx context.Context, client *api.Client, folder *os.Root, name string) (api.Added, error) {
-	return client.Upload(ctx, func(w io.Writer) error { return writeTar(w, folder, name) })
+func addFrom(ctx context.Context, client *api.Client, folder *os.Root, name, pin string) (api.Added, error) {
+	return client.Upload(ctx, pin, func(w io.Writer) error { return writeTar(w, folder, name) })
 }
 
 // writeTar writes the file or folder name as an archive with that one thing at

@@ -22,9 +22,9 @@ type Store interface {
 	// Fetch writes the file or folder that ref (ipfs://CID[/path]) names to dst,
 	// which is not there yet.
 	Fetch(ctx context.Context, ref, dst string) error
-	// Put keeps the file or folder at path, and calls it as the path ends. It
+	// Put keeps the file or folder at path, under a name that tells people why. It
 	// refuses links and devices.
-	Put(ctx context.Context, path string) (cid string, size int64, err error)
+	Put(ctx context.Context, path, name string) (cid string, size int64, err error)
 }
 
 // maxLog bounds stdout and stderr, each.
@@ -134,7 +134,7 @@ func (r *Runner) run(ctx context.Context, owner job.PeerID, a job.Attempt, spec 
 	if err != nil || result.Error != "" {
 		return result, err
 	}
-	return r.publish(ctx, spec, dir, result)
+	return r.publish(ctx, a, spec, dir, result)
 }
 
 // check refuses a spec that no honest owner would hand out.
@@ -173,6 +173,13 @@ func (r *Runner) begin(owner job.PeerID, a job.Attempt) (string, error) {
 	}
 	r.live[dir] = true
 	return dir, nil
+}
+
+// Running is how many attempts are under way.
+func (r *Runner) Running() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.live)
 }
 
 // end removes all but the logs.

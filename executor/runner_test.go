@@ -75,10 +75,10 @@ func (s *store) Fetch(ctx context.Context, want, dst string) error {
 	return make(dst)
 }
 
-func (s *store) Put(ctx context.Context, path string) (string, int64, error) {
+func (s *store) Put(ctx context.Context, path, name string) (string, int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.named = append(s.named, filepath.Base(path))
+	s.named = append(s.named, name)
 	if s.putting != nil {
 		return "", 0, s.putting(ctx, path)
 	}
@@ -157,7 +157,7 @@ func TestRunnerWhole(t *testing.T) {
 	if want := []string{"x=1", "y=22", "x=1", "y=22"}; !slices.Equal(s.put, want) {
 		t.Errorf("published %q, want %q", s.put, want)
 	}
-	if want := []string{"one", "two", "one", "two"}; !slices.Equal(s.named, want) {
+	if want := []string{"job abcdefghijkmn/one", "job abcdefghijkmn/two", "job abcdefghijkmn/one", "job abcdefghijkmn/two"}; !slices.Equal(s.named, want) {
 		t.Errorf("published as %q, want %q", s.named, want)
 	}
 	if s.fetched[ref("module")] != 1 || s.fetched[ref("file")] != 2 {

@@ -105,14 +105,14 @@ func (r *Runner) input(ctx context.Context, in job.Input, dir string, i int) (Mo
 	return Mount{Host: path, Guest: in.At}, nil
 }
 
-// outputPath ends with the output's name, which the store shows with its pin, and
-// which is safe as a file's (see job.Spec.Validate).
+// outputPath ends with the output's name, which is safe as a file's (see
+// job.Spec.Validate).
 func outputPath(dir string, i int, name string) string {
 	return filepath.Join(dir, "outputs", strconv.Itoa(i), name)
 }
 
 // publish keeps the outputs, whatever code the program ended with.
-func (r *Runner) publish(ctx context.Context, spec job.Spec, dir string, result job.Result) (job.Result, error) {
+func (r *Runner) publish(ctx context.Context, a job.Attempt, spec job.Spec, dir string, result job.Result) (job.Result, error) {
 	ctx, cancel := bounded(ctx, spec, "publishing")
 	defer cancel()
 	for i, out := range spec.Outputs {
@@ -124,7 +124,7 @@ func (r *Runner) publish(ctx context.Context, spec job.Spec, dir string, result 
 		if bad == "" {
 			var cid string
 			var size int64
-			if cid, size, err = r.store.Put(ctx, path); err == nil {
+			if cid, size, err = r.store.Put(ctx, path, fmt.Sprintf("job %s/%s", a.Job, out.Name)); err == nil {
 				result.Outputs = append(result.Outputs, job.Output{Name: out.Name, CID: cid, Size: job.Bytes(size)})
 				continue
 			}

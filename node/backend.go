@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -15,6 +15,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 	"go.uber.org/zap"
 
+	"github.com/shoal-mesh/shoal/executor/wasm"
 	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/p2p"
 	"github.com/shoal-mesh/shoal/scheduler"
@@ -25,16 +26,18 @@ import (
 // backend is what the API's handlers work on: the parts of one running node.
 type backend struct {
 	swarmJobs
-	cfg   Config
-	key   *p2p.SwarmKey
-	said  *ownLabels
-	mesh  *p2p.Mesh
-	store *storage.Store
-	sched *scheduler.Scheduler
-	log   *zap.Logger
-	ready atomic.Bool
-	api   net.Addr // where the HTTP API listens
-	door  door     // where machines wait that have no token
+	cfg    Config
+	key    *p2p.SwarmKey
+	said   *ownLabels
+	mesh   *p2p.Mesh
+	store  *storage.Store
+	sched  *scheduler.Scheduler
+	engine *wasm.Executor
+	begun  time.Time
+	log    *zap.Logger
+	ready  atomic.Bool
+	api    net.Addr // where the HTTP API listens
+	door   door     // where machines wait that have no token
 
 	// For doctor.
 	dir   string                // the home
@@ -143,37 +146,6 @@ func (b *backend) Join(ctx context.Context, remote string, msg []byte) ([]byte, 
 	return reply, nil
 }
 
-func (b *backend) Add(ctx context.Context, tar io.Reader) (api.Added, error) {
-	s, err := b.store.Add(ctx, tar)
-	return api.Added{CID: s.CID, Size: job.Bytes(s.Size)}, apiError(err)
-}
-
-func (b *backend) Tar(ctx context.Context, path string, w io.Writer) error {
-	return apiError(b.store.Tar(watched(ctx), path, w))
-}
-
-func (b *backend) Cat(ctx context.Context, path string, w io.Writer) error {
-	return apiError(b.store.Cat(watched(ctx), path, w))
-}
-
-func (b *backend) Pins(ctx context.Context) ([]api.Pin, error) {
-	pins, err := b.store.Pins(ctx)
-	out := make([]api.Pin, len(pins))
-	for i, p := range pins {
-		out[i] = api.Pin{CID: p.CID, Name: p.Name}
-	}
-	return out, apiError(err)
-}
-
-func (b *backend) Pin(ctx context.Context, ref string) (api.Pin, error) {
-	s, err := b.store.Pin(watched(ctx), ref)
-	return api.Pin{CID: s.CID}, apiError(err)
-}
-
-func (b *backend) Unpin(ctx context.Context, ref string) error {
-	return apiError(b.store.Unpin(ctx, ref))
-}
-
 // apiError gives an error of a part the code by which a client can act on it.
 // What has none stays as it is and is an internal error.
 func apiError(err error) error {
@@ -182,6 +154,9 @@ func apiError(err error) error {
 		missing   *storage.NotFoundError
 		badRef    *storage.RefError
 		refused   *storage.RefusedError
+		badName   *storage.NameError
+		twice     *storage.AmbiguousError
+		full      *storage.FullError
 	)
 	code := api.CodeInternal
 	switch {
@@ -189,7 +164,7 @@ func apiError(err error) error {
 		return nil
 	case errors.Is(err, scheduler.ErrNotFound):
 		return api.Errorf(api.CodeNotFound, "%w: `node list` shows the jobs there are", err)
-	case errors.As(err, &ambiguous):
+	case errors.As(err, &ambiguous), errors.As(err, &twice):
 		code = api.CodeAmbiguous
 	case errors.Is(err, storage.ErrNotPinned):
 		code = api.CodeNotFound
@@ -197,8 +172,10 @@ func apiError(err error) error {
 		code = api.CodeConflict
 	case errors.Is(err, scheduler.ErrBusy), errors.Is(err, scheduler.ErrStopped):
 		code = api.CodeUnavailable
-	case errors.Is(err, scheduler.ErrSpec), errors.As(err, &badRef), errors.As(err, &refused):
+	case errors.Is(err, scheduler.ErrSpec), errors.As(err, &badRef), errors.As(err, &refused), errors.As(err, &badName):
 		code = api.CodeInvalid
+	case errors.As(err, &full), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		code = api.CodeNoRoom
 	case errors.As(err, &missing):
 		code = api.CodeNoSuchCID
 	case errors.Is(err, p2p.ErrTokenExpired):

@@ -166,7 +166,7 @@ func (r *running) add(name string, data []byte) string {
 	if err := errors.Join(w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data))}), second(w.Write(data)), w.Close()); err != nil {
 		r.t.Fatal(err)
 	}
-	added, err := r.Add(r.t.Context(), &b)
+	added, err := r.Add(r.t.Context(), &b, "")
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -61,6 +61,10 @@ type Config struct {
 
 	MaxCPU    job.CPU   // what jobs may use together; default: every processor
 	MaxMemory job.Bytes // default: half of the machine's memory
+	// MaxStorage is how much the store may take of its disk before it collects
+	// what nobody pinned; default: four fifths of what the disk can give it when
+	// the node starts.
+	MaxStorage job.Bytes
 
 	// Clock is the wall clock: what the expiry of tokens is held against, and what
 	// doctor compares with that of the peers. Nothing else in a node depends on its
@@ -110,8 +114,8 @@ func (c Config) check() error {
 	if err := errors.Join(c.checkMounts(), c.checkAccept()); err != nil {
 		return err
 	}
-	if c.MaxCPU < 0 || c.MaxMemory < 0 {
-		return errors.New("--max-cpu and --max-memory cannot be negative")
+	if c.MaxCPU < 0 || c.MaxMemory < 0 || c.MaxStorage < 0 {
+		return errors.New("--max-cpu, --max-memory and --max-storage cannot be negative")
 	}
 	return nil
 }

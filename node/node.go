@@ -137,7 +137,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 
 	said.announce = func(labels map[string]string) error { return mesh.Announce(labels, []string{string(book.ID())}) }
 
-	store, err := storage.Open(ctx, storage.Config{Dir: h.path("ipfs"), Host: mesh.Host(), Routing: mesh.Routing(), Patience: cfg.Patience}, n.log.Named("storage"))
+	store, err := storage.Open(ctx, storage.Config{Dir: h.path("ipfs"), Host: mesh.Host(), Routing: mesh.Routing(), Patience: cfg.Patience, MaxBytes: int64(cfg.MaxStorage)}, n.log.Named("storage"))
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 		return err
 	}
 	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, said: said, folders: folders, public: listener}
-	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, log: n.log, api: listener.Addr()}
+	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, engine: engine, begun: time.Now(), log: n.log, api: listener.Addr()}
 	p.backend.dir, p.backend.heard = h.dir, w.lastHeard
 	return p.run(ctx, ready)
 }

@@ -18,13 +18,14 @@ import (
 )
 
 // Add stores a tar archive with one file or folder at its top, pins that, and
-// has it announced by Run. Links are stored as links.
+// has it announced by Run. Links are stored as links. The pin has the name given,
+// or, if there is none, that of what is at the top.
 //
 // An archive with absolute or .. names, with devices, pipes, hard links, setuid
 // or setgid files, with a name twice or with several things at its top is a
 // RefusedError. An Add that fails pins nothing and leaves nothing on the disk.
-func (s *Store) Add(ctx context.Context, archive io.Reader) (Stat, error) {
-	st, err := s.build(ctx, func(b *builder) (string, ipld.Node, error) {
+func (s *Store) Add(ctx context.Context, archive io.Reader, name string) (Stat, error) {
+	st, err := s.build(ctx, PinInfo{Name: name, By: User}, func(b *builder) (string, ipld.Node, error) {
 		t := &tree{b: b, folders: map[string]uio.Directory{}, leaves: map[string]bool{}}
 		in := &zeroEnd{r: archive}
 		if err := t.read(tar.NewReader(in)); err != nil {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/go-cid"
 	kbucket "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/routing"
@@ -27,8 +26,9 @@ const (
 
 // Run tells the routing which roots this node keeps, so that peers that are not
 // connected find them: each one soon after it was pinned, and all of them at
-// the start and every 22 hours. Blocks below a root are found through it. Run
-// returns nil when ctx ends or the store is closed.
+// the start and every 22 hours. Blocks below a root are found through it. It also
+// collects garbage when the store is nearly full. Run returns nil when ctx ends or
+// the store is closed.
 //
 // Without Run the store works, but only connected peers find what is in it.
 func (s *Store) Run(ctx context.Context) error {
@@ -37,6 +37,15 @@ func (s *Store) Run(ctx context.Context) error {
 		return nil // ctx has ended, or the store is closed
 	}
 	defer end()
+	var tidy sync.WaitGroup
+	defer tidy.Wait()
+	tidy.Go(func() { s.stayBelow(ctx) })
+	s.announceAll(ctx)
+	return nil
+}
+
+// announceAll announces roots until ctx ends.
+func (s *Store) announceAll(ctx context.Context) {
 	round, again := time.NewTimer(0), time.NewTimer(firstRetry)
 	defer round.Stop()
 	defer again.Stop()
@@ -55,18 +64,22 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-s.news.wake:
 		case <-again.C:
 		case <-round.C:
-			todo = s.roots(ctx)
+			todo = s.everything(ctx)
 			round.Reset(announceEvery)
 		}
 	}
 }
 
-// announce tells the routing of one root and reports whether that is done.
+// announce tells the routing of one root and reports whether that is done, or no
+// longer due as the root was unpinned.
 func (s *Store) announce(ctx context.Context, c cid.Cid) bool {
+	if !s.mayBePinned(ctx, c) {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
 	err := s.routing.Provide(ctx, c, true)
@@ -83,11 +96,11 @@ func (s *Store) announce(ctx context.Context, c cid.Cid) bool {
 	return false
 }
 
-// roots lists everything that is pinned.
-func (s *Store) roots(ctx context.Context) []cid.Cid {
+// everything lists what is pinned.
+func (s *Store) everything(ctx context.Context) []cid.Cid {
 	var all []cid.Cid
-	err := s.eachPin(ctx, false, func(p pin.Pinned) error {
-		all = append(all, p.Key)
+	err := s.roots.each(ctx, func(c cid.Cid) error {
+		all = append(all, c)
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {

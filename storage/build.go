@@ -30,25 +30,31 @@ type builder struct {
 // profile fixes how content becomes blocks, and with it every CID.
 func profile() uio.UnixFSProfile { return uio.UnixFS_v1_2025 }
 
-// build runs make on a new builder, then pins the node that it returns under
-// the name that it returns. If that fails, the blocks that it wrote are removed
-// again: nobody could ask for them, and they may be what fills the disk.
-func (s *Store) build(ctx context.Context, make func(*builder) (string, ipld.Node, error)) (Stat, error) {
+// build runs make on a new builder, then pins the node that it returns as p says,
+// under the name that it returns unless p has one. If that fails, the blocks that
+// it wrote are removed again: nobody could ask for them, and they may be what
+// fills the disk.
+func (s *Store) build(ctx context.Context, p PinInfo, make func(*builder) (string, ipld.Node, error)) (Stat, error) {
+	if err := checkPinName(p.Name); err != nil {
+		return Stat{}, err
+	}
 	ctx, end, err := s.begin(ctx)
 	if err != nil {
 		return Stat{}, err
 	}
 	defer end()
-	unlock := s.kubo.blocks.PinLock(ctx) // no collector may come between the blocks and their pin
-	defer unlock.Unlock(ctx)
-	dag := &recorder{DAGService: s.kubo.dag, hold: s.claims.begin(), has: s.kubo.blocks.Has}
+	dag := &recorder{DAGService: s.kubo.dag, hold: s.claims.begin(), has: s.kubo.blocks.Has, room: s.makeRoom}
 	name, nd, err := s.write(ctx, dag, make)
 	var st Stat
 	if err == nil {
 		st, _, err = statNode(nd)
 	}
 	if err == nil {
-		err = s.keep(ctx, nd.Cid(), name)
+		named := p.Name != ""
+		if !named {
+			p.Name = nameFrom(name)
+		}
+		err = s.keep(ctx, nd, p, named)
 	}
 	s.settle(ctx, dag, nd, err)
 	if err != nil {

@@ -16,12 +16,19 @@ import (
 // removes it, unless one of them ended well. What was here before, pinned or
 // not, is never fresh.
 //
-// The lock of the collector (GCLock) would serve as well, but it is one lock for
-// all blocks: a failed Add would wait for every Pin under way, which can take
+// The collector leaves what is claimed alone, too, and what was claimed at any
+// time since it began, as the root that keeps that now may be one that it did not
+// see. So whoever needs a block claims it before looking whether it is here, and
+// until it is pinned or used no more.
+//
+// The lock of Kubo's collector (GCLock) would serve as well, but it is one lock
+// for all blocks: a collection would wait for every Pin under way, which can take
 // hours, and everybody else behind it.
 type claims struct {
-	mu     sync.Mutex
-	blocks map[string]*claim // by multihash, which is what the disk knows them by
+	mu      sync.Mutex
+	blocks  map[string]*claim   // by multihash, which is what the disk knows them by
+	lately  map[string]struct{} // what was claimed, and no longer is, since watch
+	watches int                 // collections under way
 }
 
 // claim is what is known of one block that calls rely on.
@@ -107,7 +114,41 @@ func (h *hold) takeBackOne(ctx context.Context, key string, remove func(context.
 }
 
 func (c *claims) drop(key string, b *claim) {
-	if b.calls--; b.calls == 0 {
-		delete(c.blocks, key)
+	if b.calls--; b.calls > 0 {
+		return
 	}
+	delete(c.blocks, key)
+	if c.watches > 0 {
+		c.lately[key] = struct{}{}
+	}
+}
+
+// watch has claims that end remembered for a collection, until done is called.
+func (c *claims) watch() (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watches++; c.watches == 1 {
+		c.lately = make(map[string]struct{})
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.watches--; c.watches == 0 {
+			c.lately = nil
+		}
+	}
+}
+
+// collect removes a block that nobody relies on, and reports whether it did. As
+// in takeBackOne, it does that under the mutex.
+func (c *claims) collect(ctx context.Context, key string, remove func(context.Context, cid.Cid) error) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.blocks[key] != nil {
+		return false, nil
+	}
+	if _, ok := c.lately[key]; ok {
+		return false, nil
+	}
+	return true, remove(ctx, cid.NewCidV1(cid.Raw, []byte(key)))
 }

@@ -3,7 +3,7 @@
 //
 //	s, err := storage.Open(ctx, storage.Config{Dir: dir, Host: h, Routing: dht}, log)
 //	go s.Run(ctx)                                  // announces what is pinned
-//	cid, size, err := s.Put(ctx, "books")          // keep a folder
+//	cid, size, err := s.Put(ctx, "books", "")      // keep a folder
 //	err = s.Fetch(ctx, "ipfs://"+cid, "copy")      // on any peer
 //	err = s.Close()
 //
@@ -12,11 +12,18 @@
 // A [Store.Put], [Store.Add] or [Store.Pin] that returned without error is on
 // disk, synced, and stays across restarts until [Store.Unpin]. What
 // [Store.Fetch] writes is exactly what the CID names: every block is checked
-// against its hash when it comes in, and again when it is read from disk; one
-// that is damaged there is dropped, named in the log, and fetched again. A
-// fetch either writes the whole of it or leaves nothing behind. A Put or Add that
-// fails takes back the blocks that it wrote, except those that others rely on by
-// then; see claims.
+// against its hash when it comes in and again when it is read from disk. One that
+// is damaged there is named in the log and fetched again from peers; if none has
+// it, that is an error with the name of the file. A fetch either writes the whole
+// of it or leaves nothing behind. A Put or Add that fails takes back the blocks
+// that it wrote, except those that others rely on by then; see claims.
+//
+// The store keeps to Config.MaxBytes, and leaves a little of its disk free
+// whatever that says. Blocks that nobody pinned (those of a Fetch) are a cache:
+// they make room, first those that have been here for longest, when nine tenths
+// are used or something does not fit. What does not fit even then is refused with
+// a [FullError], and so is a block that does not fit on the disk; what is kept
+// stays readable, and can be unpinned, on a disk that is full.
 //
 // The content alone makes the CID: names, bytes, folders and symbolic links.
 // Times, owners and permissions are not kept, so that two runs of the same
@@ -25,8 +32,8 @@
 //
 // # What not to assume
 //
-// Blocks that nobody pinned (those of a Fetch) stay too for now, as nothing
-// collects garbage yet. Sizes of folders are those of their blocks: a little
+// A block that nobody pinned can be gone at any time. Sizes of folders are those
+// of their blocks: a little
 // more than the sum of the files. A link in a folder is kept as a link and is
 // never followed, neither on the way in nor on the way out; where it points is
 // for the reader to check. Nothing bounds the size of what a CID names: a
@@ -55,7 +62,8 @@
 //
 // The caller owns the libp2p host and the routing (one host serves the mesh
 // and IPFS); [Store.Close] leaves both running. On them stand the parts of
-// Kubo that a store needs, joined as Kubo joins them: blockstore, Bitswap,
-// block service, pinner. See newKubo for why these and not the whole of it,
-// and openRepo for what is on disk.
+// Kubo that a store needs, joined as Kubo joins them: blockstore, Bitswap, block
+// service. See newKubo for why these and not the whole of it, openRepo for what
+// is on disk, roots for what is pinned, and claims for what keeps the collector
+// and a failed Add from taking what others rely on.
 package storage

@@ -31,13 +31,13 @@ func TestRefusedIsMarked(t *testing.T) {
 		if err := make(dir); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := p.Put(t.Context(), dir)
+		_, _, err := p.Put(t.Context(), dir, "")
 		var marked interface{ Refused() bool }
 		if !errors.As(err, &marked) || !marked.Refused() {
 			t.Errorf("%s: got %v, which is not marked", name, err)
 		}
 	}
-	_, _, err := p.Put(t.Context(), filepath.Join(t.TempDir(), "none"))
+	_, _, err := p.Put(t.Context(), filepath.Join(t.TempDir(), "none"), "")
 	var marked interface{ Refused() bool }
 	if err == nil || errors.As(err, &marked) {
 		t.Errorf("a file that is not there: got %v", err)

@@ -142,7 +142,7 @@ func TestFullDisk(t *testing.T) {
 	room := int64(0)
 	for ; ; room = room*3/2 + 1 {
 		disk.room.Store(room)
-		_, _, err := p.Put(t.Context(), src)
+		_, _, err := p.Put(t.Context(), src, "")
 		disk.room.Store(1 << 20)
 		if err == nil {
 			break
@@ -153,7 +153,7 @@ func TestFullDisk(t *testing.T) {
 		if now := p.onDisk(t); !slices.Equal(now, before) {
 			t.Errorf("room for %d: %d files in the store, %d before", room, len(now), len(before))
 		}
-		if _, _, err := p.Put(t.Context(), filepath.Join(src, "140")); err != nil {
+		if _, _, err := p.Put(t.Context(), filepath.Join(src, "140"), ""); err != nil {
 			t.Fatalf("room for %d: nothing can be stored after that: %v", room, err)
 		}
 		before = p.onDisk(t)
@@ -176,11 +176,11 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 	whole := entries(300)
 	for name, fail := range map[string]func() error{
 		"refused entry": func() error {
-			_, err := p.Add(t.Context(), archive(t, append(whole, file("../x"))...))
+			_, err := p.Add(t.Context(), archive(t, append(whole, file("../x"))...), "")
 			return err
 		},
 		"cut short": func() error {
-			_, err := p.Add(t.Context(), io.LimitReader(archive(t, whole...), 200*512))
+			_, err := p.Add(t.Context(), io.LimitReader(archive(t, whole...), 200*512), "")
 			return err
 		},
 		"cancelled": func() error {
@@ -193,7 +193,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 				cancel()
 				w.Close()
 			}()
-			_, err := p.Add(ctx, r)
+			_, err := p.Add(ctx, r, "")
 			return err
 		},
 	} {
@@ -223,7 +223,7 @@ func TestFailedAddLeavesWhatOthersNeed(t *testing.T) {
 	r, w := io.Pipe()
 	failed := make(chan error, 1)
 	go func() {
-		_, err := p.Add(t.Context(), r)
+		_, err := p.Add(t.Context(), r, "")
 		failed <- err
 	}()
 	same := entries(300)
@@ -233,7 +233,7 @@ func TestFailedAddLeavesWhatOthersNeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-disk.landed
-	st, err := p.Add(t.Context(), archive(t, same...))
+	st, err := p.Add(t.Context(), archive(t, same...), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestFailedBatchLeavesNothing(t *testing.T) {
 	write(t, filepath.Join(p.dir, blocksDir, shard), "in the way of a folder")
 	p.open(t)
 	before := p.onDisk(t)
-	if c, _, err := p.Put(t.Context(), src); err == nil {
+	if c, _, err := p.Put(t.Context(), src, ""); err == nil {
 		t.Fatalf("stored as %s", c)
 	}
 	if now := p.onDisk(t); !slices.Equal(now, before) {

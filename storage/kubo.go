@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/ipfs/boxo/bitswap"
@@ -13,7 +14,6 @@ import (
 	"github.com/ipfs/boxo/exchange"
 	"github.com/ipfs/boxo/exchange/offline"
 	"github.com/ipfs/boxo/ipld/merkledag"
-	pin "github.com/ipfs/boxo/pinning/pinner"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/ipfs/kubo/config"
 	"github.com/ipfs/kubo/core/node"
@@ -23,6 +23,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/routing"
 	routedhost "github.com/libp2p/go-libp2p/p2p/host/routed"
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 )
 
 // kubo is what the store uses of Kubo.
@@ -32,13 +33,13 @@ type kubo struct {
 	local  ipld.DAGService // knows only what is here
 	// service stores blocks and tells peers that wait for them.
 	service blockservice.BlockService
-	pins    pin.Pinner
+	damage  *damage
 	app     *fx.App
 	cancel  context.CancelFunc
 }
 
 // newKubo joins Kubo's own modules (kubo/core/node), and newBitswap, to a node
-// that stores, serves, fetches and pins. core.NewNode would join all of them,
+// that stores, serves and fetches. core.NewNode would join all of them,
 // and is not used for three reasons:
 //
 //   - It writes process-wide variables of the UnixFS library on every call,
@@ -52,7 +53,7 @@ type kubo struct {
 //
 // Nothing here listens, dials for anything but a block that was asked for, or is
 // steered by environment variables.
-func newKubo(r repo.Repo, h host.Host, rt routing.Routing) (*kubo, error) {
+func newKubo(r repo.Repo, h host.Host, rt routing.Routing, log *zap.Logger) (*kubo, error) {
 	conf, err := r.Config()
 	if err != nil {
 		return nil, err
@@ -72,10 +73,13 @@ func newKubo(r repo.Repo, h host.Host, rt routing.Routing) (*kubo, error) {
 		fx.Provide(
 			newBitswap,
 			node.BlockService(conf),
-			node.Pinning("roots"),
 			node.Dag,
 		),
-		fx.Populate(&k.blocks, &k.service, &k.dag, &k.pins),
+		fx.Decorate(func(b blockstore.GCBlockstore) (blockstore.GCBlockstore, blockstore.Blockstore) {
+			k.damage = newDamage(b, filepath.Join(r.Path(), blocksDir), log)
+			return k.damage, k.damage
+		}),
+		fx.Populate(&k.blocks, &k.service, &k.dag),
 	)
 	if err := k.app.Err(); err != nil {
 		cancel()
@@ -89,7 +93,7 @@ func newKubo(r repo.Repo, h host.Host, rt routing.Routing) (*kubo, error) {
 	return k, nil
 }
 
-// close stops the pinner, the block service and Bitswap. It touches neither the
+// close stops the block service and Bitswap. It touches neither the
 // host, the routing nor the repository.
 func (k *kubo) close() error {
 	defer k.cancel()

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/verifcid"
 	blocks "github.com/ipfs/go-block-format"
@@ -57,10 +56,9 @@ type loader struct {
 	recent   recent
 	open     int           // wants, blocks on their way to the disk, nodes to be walked
 	walking  bool          // the tree is walked
-	idle     chan struct{} // closed when that is done, and open is 0
+	idle     chan struct{} // has something when open has become 0
 	state    Progress
-	latest   time.Time        // when the latest block came
-	damaged  map[cid.Cid]bool // blocks that were here and were dropped
+	latest   time.Time // when the latest block came
 	stopped  bool
 }
 
@@ -71,7 +69,7 @@ var errPatience = errors.New("no block came for too long")
 func (s *Store) newLoader(ctx context.Context, r Ref, held *hold, o fetching) *loader {
 	l := &loader{
 		store: s, ref: r, held: held, named: o.from[:min(len(o.from), maxNamed)],
-		disk: make(chan blocks.Block, 64), idle: make(chan struct{}), sources: map[peer.ID]*source{}, tried: map[peer.ID]bool{}, damaged: map[cid.Cid]bool{},
+		disk: make(chan blocks.Block, 64), idle: make(chan struct{}, 1), sources: map[peer.ID]*source{}, tried: map[peer.ID]bool{},
 		wants: map[cid.Cid]*want{}, lost: map[cid.Cid]*want{},
 		todo:  wantHeap{at: func(w *want) *int { return &w.todo }},
 		swaps: wantHeap{at: func(w *want) *int { return &w.queued }},
@@ -163,7 +161,8 @@ func (l *loader) here(ctx context.Context, c cid.Cid) (ipld.Node, error) {
 	return l.local(ctx, c)
 }
 
-// local is a block that is on this disk, or nil. One that is damaged is not.
+// local is a block that is on this disk, or nil. One that is damaged is not; see
+// damage.
 func (l *loader) local(ctx context.Context, c cid.Cid) (ipld.Node, error) {
 	if c.Equals(emptyFile.Cid()) {
 		return emptyFile, l.store.kubo.dag.Add(ctx, emptyFile)
@@ -173,12 +172,6 @@ func (l *loader) local(ctx context.Context, c cid.Cid) (ipld.Node, error) {
 	case err == nil:
 		return nd, nil
 	case ipld.IsNotFound(err):
-		return nil, nil
-	case errors.Is(err, blockstore.ErrHashMismatch):
-		l.store.dropDamaged(ctx, c)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.damaged[c] = true
 		return nil, nil
 	}
 	return nil, err
@@ -246,6 +239,9 @@ func (s *Store) load(ctx context.Context, r Ref, held *hold, o fetching, read fu
 	if nd, err = find(l.ctx, l, r); err != nil {
 		return nil, l.explain(err), nil
 	}
+	if err = s.makeRoomFor(ctx, nd, held); err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", r, s.ended(ctx, err)), nil
+	}
 	end := l.report(nd)
 	defer func() { end(err == nil && readErr == nil) }()
 	l.begin(nd)
@@ -254,18 +250,28 @@ func (s *Store) load(ctx context.Context, r Ref, held *hold, o fetching, read fu
 			return nil, nil, readErr
 		}
 	}
-	select {
-	case <-l.idle:
-		return nd, nil, readErr
-	case <-l.ctx.Done():
-		return nil, l.explain(context.Cause(l.ctx)), nil
+	for !l.complete() {
+		select {
+		case <-l.idle:
+		case <-l.ctx.Done():
+			return nil, l.explain(context.Cause(l.ctx)), nil
+		}
 	}
+	return nd, nil, readErr
+}
+
+// complete reports whether all is here. After that a reader may still find that
+// a block is damaged, and need it again.
+func (l *loader) complete() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open == 0
 }
 
 // done says that one of the things that open counts is dealt with.
 func (l *loader) done() {
 	if l.open--; l.open == 0 && l.walking {
-		close(l.idle)
+		signal(l.idle)
 	}
 }
 
@@ -295,7 +301,10 @@ func (l *loader) explain(err error) error {
 		}
 	}
 	if first != nil {
-		e.CID, e.Damaged = first.cid.String(), l.damaged[first.cid]
+		e.CID = first.cid.String()
+		if d := l.store.kubo.damage; d.is(first.cid) {
+			e.File = d.file(first.cid)
+		}
 	}
 	return e
 }

@@ -159,7 +159,7 @@ func write(t testing.TB, path, data string) string {
 
 func mustPut(t testing.TB, s *Store, path string) string {
 	t.Helper()
-	c, _, err := s.Put(t.Context(), path)
+	c, _, err := s.Put(t.Context(), path, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,14 +13,14 @@ import (
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
-// Put stores the file or folder at path, pins it, and has it announced by Run.
-// Links at path and below are stored as links. What the folders above path are
+// Put stores the file or folder at path, pins it for a job, and has it announced
+// by Run. The pin has the name given, or, if there is none, that of path. Links at path and below are stored as links. What the folders above path are
 // is the caller's to know: links among those are followed, as ever.
 //
 // Devices, sockets, pipes and files with setuid or setgid bits are a
 // RefusedError. What changes while it is read is stored as it was read, or is an
 // error. A Put that fails pins nothing and leaves nothing on the disk.
-func (s *Store) Put(ctx context.Context, path string) (cid string, size int64, err error) {
+func (s *Store) Put(ctx context.Context, path, pin string) (cid string, size int64, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", 0, err
@@ -34,7 +34,7 @@ func (s *Store) Put(ctx context.Context, path string) (cid string, size int64, e
 		return "", 0, fmt.Errorf("storing %s: %w", path, err)
 	}
 	defer dir.Close()
-	st, err := s.build(ctx, func(b *builder) (string, ipld.Node, error) {
+	st, err := s.build(ctx, PinInfo{Name: pin, By: Job}, func(b *builder) (string, ipld.Node, error) {
 		nd, err := b.fromDisk(dir, name, abs, 0)
 		return name, nd, err
 	})

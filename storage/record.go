@@ -16,6 +16,7 @@ type recorder struct {
 	ipld.DAGService
 	hold *hold
 	has  func(context.Context, cid.Cid) (bool, error)
+	room func(ctx context.Context, bytes int64) error // makes room, or says that there is none
 
 	mu      sync.Mutex
 	stopped bool
@@ -36,6 +37,7 @@ func (r *recorder) AddMany(ctx context.Context, nds []ipld.Node) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	size := int64(0)
 	for _, nd := range nds {
 		if !r.hold.claim(nd.Cid()) {
 			continue
@@ -46,7 +48,11 @@ func (r *recorder) AddMany(ctx context.Context, nds []ipld.Node) error {
 		}
 		if !here {
 			r.hold.fresh(nd.Cid())
+			size += int64(len(nd.RawData()))
 		}
+	}
+	if err := r.room(ctx, size); err != nil {
+		return err
 	}
 	return r.DAGService.AddMany(ctx, nds)
 }

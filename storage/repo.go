@@ -11,19 +11,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/filestore"
 	"github.com/ipfs/boxo/keystore"
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/mount"
 	flatfs "github.com/ipfs/go-ds-flatfs"
-	leveldb "github.com/ipfs/go-ds-leveldb"
 	"github.com/ipfs/kubo/config"
 	"github.com/ipfs/kubo/repo"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	ma "github.com/multiformats/go-multiaddr"
-	goleveldb "github.com/syndtr/goleveldb/leveldb"
-	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
-	"github.com/syndtr/goleveldb/leveldb/opt"
 )
 
 // What lies in a store's folder. versionFile is written last, so its presence
@@ -32,13 +29,14 @@ const (
 	lockFile    = "lock"
 	versionFile = "version"
 	blocksDir   = "blocks" // flatfs: one file per block
-	pinsDir     = "pins"   // leveldb: what is pinned
-	// formatVersion grows when an older program could no longer read the folder.
-	formatVersion = 1
+	rootsDir    = "roots"  // flatfs: one file per root that is pinned; see roots
+	// formatVersion grows when an older program could no longer read the folder,
+	// or this one that of an older. 1 had its pins in a database.
+	formatVersion = 2
 	formatName    = "shoal-store"
 )
 
-// diskRepo is the repository that Kubo's parts work on: blocks and pins on this
+// diskRepo is the repository that Kubo's parts work on: blocks and roots on this
 // disk, and a configuration in memory. Kubo's own repository on disk (fsrepo)
 // brings a configuration file that is migrated and edited by others, plug-ins
 // and a set of environment variables; none of it is of use to a store whose
@@ -48,6 +46,7 @@ type diskRepo struct {
 	dir    string
 	conf   *config.Config
 	data   repo.Datastore
+	room   *room
 	unlock *lock
 }
 
@@ -72,18 +71,19 @@ func openRepo(dir string, conf *config.Config) (_ *diskRepo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := openBlocks(filepath.Join(dir, blocksDir), fresh)
+	blocks, err := openFiles(filepath.Join(dir, blocksDir), fresh)
 	if err != nil {
 		return nil, err
 	}
-	pins, err := openPins(filepath.Join(dir, pinsDir), fresh)
+	roots, err := openFiles(filepath.Join(dir, rootsDir), fresh)
 	if err != nil {
 		blocks.Close()
 		return nil, err
 	}
+	space := newRoom(dir, blocks, roots)
 	data := mount.New([]mount.Mount{
-		{Prefix: datastore.NewKey("/blocks"), Datastore: blocks},
-		{Prefix: datastore.NewKey("/"), Datastore: pins},
+		{Prefix: blockstore.BlockPrefix, Datastore: blockFiles{blocks, space}},
+		{Prefix: rootsPrefix, Datastore: roots},
 	})
 	if fresh {
 		if err := writeVersion(dir); err != nil {
@@ -91,7 +91,7 @@ func openRepo(dir string, conf *config.Config) (_ *diskRepo, err error) {
 			return nil, fmt.Errorf("founding the store at %s: %w", dir, err)
 		}
 	}
-	return &diskRepo{dir: dir, conf: conf, data: data, unlock: l}, nil
+	return &diskRepo{dir: dir, conf: conf, data: data, room: space, unlock: l}, nil
 }
 
 // checkVersion reports whether the store is still to be founded.
@@ -111,6 +111,8 @@ func checkVersion(dir string) (fresh bool, err error) {
 		return false, &FormatError{file, fmt.Sprintf("the file should read %q; restore it from a backup, or move the folder away to begin with an empty store", versionLine())}
 	case version > formatVersion:
 		return false, &FormatError{file, fmt.Sprintf("it has format %d, written by a newer program, and this one knows up to %d; update this node", version, formatVersion)}
+	case version < formatVersion:
+		return false, &FormatError{file, fmt.Sprintf("it has format %d, of a program older than the first release, and this one reads %d; take what you need out with the node that wrote it (node get), move the folder away and add it again", version, formatVersion)}
 	}
 	return false, nil
 }
@@ -155,52 +157,25 @@ func writeVersion(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// openBlocks opens the blocks, each of which is synced before it counts as
-// written: a result that was reported must outlive a power cut.
-func openBlocks(dir string, fresh bool) (blockFiles, error) {
+// openFiles opens a folder of flatfs, which has a file for each key, put there by
+// renaming and synced before it counts as written: a result that was reported
+// must outlive a power cut. What cannot be written, as the disk is full, leaves
+// nothing and hurts nothing that is there, and a file is removed even then.
+func openFiles(dir string, fresh bool) (*flatfs.Datastore, error) {
 	open := func() (*flatfs.Datastore, error) { return flatfs.Open(dir, true) }
 	if fresh {
-		open = func() (*flatfs.Datastore, error) { return flatfs.CreateOrOpen(dir, flatfs.NextToLast(2), true) }
+		open = func() (*flatfs.Datastore, error) { return flatfs.CreateOrOpen(dir, shards, true) }
 	}
 	d, err := open()
 	if err != nil {
-		return blockFiles{}, &FormatError{dir, err.Error()}
-	}
-	return blockFiles{d}, nil
-}
-
-// openPins opens the pins. The datastore would repair a damaged database by
-// itself and might drop pins, and would found a new one where none is, so the
-// folder is looked at first without writing.
-func openPins(dir string, fresh bool) (*leveldb.Datastore, error) {
-	if !fresh {
-		db, err := goleveldb.OpenFile(dir, &opt.Options{ReadOnly: true, ErrorIfMissing: true, Strict: opt.DefaultStrict})
-		if err != nil {
-			return nil, &FormatError{dir, pinsTrouble(err)}
-		}
-		if err := db.Close(); err != nil {
-			return nil, fmt.Errorf("closing %s: %w", dir, err)
-		}
-	}
-	// Pins are few and small: the default buffers of 12 MB would be most of what
-	// an idle store takes.
-	d, err := leveldb.NewDatastore(dir, &leveldb.Options{
-		WriteBuffer:            256 << 10,
-		BlockCacheCapacity:     512 << 10,
-		OpenFilesCacheCapacity: 32,
-	})
-	if err != nil {
-		return nil, &FormatError{dir, pinsTrouble(err)}
+		return nil, &FormatError{dir, err.Error()}
 	}
 	return d, nil
 }
 
-func pinsTrouble(err error) string {
-	if ldberrors.IsCorrupted(err) {
-		return "the list of pins is damaged (" + err.Error() + "); restore it from a backup, or move the folder away and pin again"
-	}
-	return err.Error()
-}
+// shards says in which folder a file lies: that of the two letters before the
+// last of its name.
+var shards = flatfs.NextToLast(2)
 
 func (r *diskRepo) Config() (*config.Config, error)     { return r.conf, nil }
 func (r *diskRepo) Path() string                        { return r.dir }

@@ -263,31 +263,31 @@ func TestThreeSourcesShareTheWork(t *testing.T) {
 }
 
 // A block that is damaged at a provider is refused by the receiver, and the
-// provider learns of it and drops it.
+// provider learns of it and gives it to nobody any more.
 func TestProviderLearnsOfDamage(t *testing.T) {
 	a, good, b := newPeer(t), newPeer(t), newPeer(t)
 	src := write(t, filepath.Join(t.TempDir(), "book"), "text")
 	book := mustPut(t, a.Store, src)
 	mustPut(t, good.Store, src)
-	dropped := make(chan struct{}, 1)
-	a.log = zaptest.NewLogger(t, zaptest.WrapOptions(zap.Hooks(func(e zapcore.Entry) error {
-		if strings.Contains(e.Message, "was dropped") {
-			dropped <- struct{}{}
+	learnt := make(chan struct{}, 1)
+	a.kubo.damage.log = zaptest.NewLogger(t, zaptest.WrapOptions(zap.Hooks(func(e zapcore.Entry) error {
+		if strings.Contains(e.Message, "a block is damaged on this disk") {
+			learnt <- struct{}{}
 		}
 		return nil
 	})))
-	file := a.blockFile(t, book)
-	write(t, file, "tent")
+	write(t, a.blockFile(t, book), "tent")
 	connect(t, b, a)
 	connect(t, b, good)
 	if got := fetched(t, b.Store, book, a.info()); got != "text" {
 		t.Errorf("got %q", got)
 	}
-	<-dropped
-	if err := a.Close(); err != nil { // waits until it is
+	<-learnt
+	r, err := ParseRef(book)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the damaged block is still there: %v", err)
+	if f, err := (served{a.Store}).Open(r.CID); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the damaged block is still given away: %v, %v", f, err)
 	}
 }

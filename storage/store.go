@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ipfs/boxo/blockstore"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"go.uber.org/zap"
@@ -24,6 +23,9 @@ type Config struct {
 	// providers of a CID and is told of ours.
 	Host    host.Host
 	Routing routing.Routing
+	// MaxBytes is how much the store may take of the disk; see doc.go. 0 means
+	// four fifths of what the disk can give it now.
+	MaxBytes int64
 	// Patience is how long a fetch goes on without a single block coming in
 	// before it ends with a NotFoundError. 0 means DefaultPatience. It ends after
 	// a sixth of it if all connected peers deny having it; see the package.
@@ -47,6 +49,8 @@ type Store struct {
 	news     *queue
 	claims   *claims
 	server   *blockstream.Server
+	roots    *roots
+	turn     chan struct{} // filled by the collection under way
 
 	mu     sync.Mutex // guards closed, and busy against Wait
 	closed bool
@@ -78,13 +82,16 @@ func Open(ctx context.Context, cfg Config, log *zap.Logger) (*Store, error) {
 
 // openOn opens the store on a repository, which it closes if it fails.
 func openOn(r *diskRepo, cfg Config, log *zap.Logger) (*Store, error) {
-	k, err := newKubo(r, cfg.Host, cfg.Routing)
+	k, err := newKubo(r, cfg.Host, cfg.Routing, log)
+	if err == nil {
+		err = r.room.setLimit(cfg.MaxBytes)
+	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	s := &Store{
 		log: log, host: cfg.Host, routing: cfg.Routing, patience: cfg.Patience, entries: maxEntries,
-		repo: r, kubo: k, news: newQueue(), claims: newClaims(),
+		repo: r, kubo: k, news: newQueue(), claims: newClaims(), roots: &roots{data: r.data}, turn: make(chan struct{}, 1),
 	}
 	s.life, s.die = context.WithCancelCause(context.Background())
 	s.finish = sync.OnceValue(s.shutdown)
@@ -150,9 +157,6 @@ func ended(ctx context.Context, err error, dir string) error {
 		if errors.Is(err, full) { // which of the store's own files it was is no help
 			return fmt.Errorf("there is no room for it on the disk of %s (%w); free space on it, then try again", dir, full)
 		}
-	}
-	if errors.Is(err, blockstore.ErrHashMismatch) {
-		return fmt.Errorf("a block of it on this disk is damaged: %w; check the disk, then fetch it on another node", err)
 	}
 	return err
 }

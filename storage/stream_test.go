@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -152,7 +151,7 @@ func TestProgressGoesToTheTotal(t *testing.T) {
 	const size = 5<<20 + 7
 	book := mustPut(t, a.Store, write(t, filepath.Join(t.TempDir(), "book"), storagetest.Noise(size)))
 	for what, fetch := range map[string]func(context.Context) error{
-		"received": func(ctx context.Context) error { _, err := b.Pin(ctx, book); return err },
+		"received": func(ctx context.Context) error { _, err := b.Pin(ctx, book, ""); return err },
 		"here":     func(ctx context.Context) error { return b.Cat(ctx, book, io.Discard) },
 	} {
 		var seen []Progress
@@ -180,28 +179,11 @@ func TestFetchResumes(t *testing.T) {
 	folder := mustPut(t, a.Store, src)
 	connect(t, b, a)
 	var last Progress
-	if _, err := b.Pin(WithProgress(t.Context(), func(p Progress) { last = p }), folder); err != nil {
+	if _, err := b.Pin(WithProgress(t.Context(), func(p Progress) { last = p }), folder, ""); err != nil {
 		t.Fatal(err)
 	}
 	if last.Blocks != 5 || last.Received < 4<<20 || last.Received > 4<<20+64<<10 {
 		t.Errorf("received %d blocks of %d bytes, want the folder and 4 files of 1 MiB", last.Blocks, last.Received)
-	}
-}
-
-// A block that is damaged on this disk is fetched again where it can be.
-func TestDamagedBlockIsFetchedAgain(t *testing.T) {
-	a, b := newPeer(t), newPeer(t)
-	src := write(t, filepath.Join(t.TempDir(), "book"), "text")
-	book := mustPut(t, a.Store, src)
-	mustPut(t, b.Store, src)
-	write(t, b.blockFile(t, book), "tent")
-	connect(t, b, a)
-	var out bytes.Buffer
-	if err := b.Cat(t.Context(), book, &out); err != nil || out.String() != "text" {
-		t.Errorf("%q, %v", &out, err)
-	}
-	if data, err := os.ReadFile(b.blockFile(t, book)); err != nil || string(data) != "text" {
-		t.Errorf("on the disk is %q, %v", data, err)
 	}
 }
 

@@ -21,6 +21,8 @@ type Backend interface {
 	Store
 	Swarm
 	Labels
+	// Status is what the node is about now.
+	Status(ctx context.Context) (NodeStatus, error)
 }
 
 // Jobs answers for jobs. The backend given to the local API answers for the
@@ -43,15 +45,25 @@ type Jobs interface {
 // Store is the node's own IPFS store.
 type Store interface {
 	// Add stores a tar archive with one file or folder at its top and pins it.
-	// An archive that ends with an error was cut short: nothing is pinned.
-	Add(ctx context.Context, tar io.Reader) (Added, error)
+	// The pin has the name given, or that of what was added if it is empty. An
+	// archive that ends with an error was cut short: nothing is pinned.
+	Add(ctx context.Context, tar io.Reader, name string) (Added, error)
 	// Tar writes the file or folder as a tar archive; Cat writes a file's bytes.
 	// path is CID or CID/folder/file, as the caller wrote it.
 	Tar(ctx context.Context, path string, w io.Writer) error
 	Cat(ctx context.Context, path string, w io.Writer) error
-	Pins(ctx context.Context) ([]Pin, error)
-	Pin(ctx context.Context, cid string) (Pin, error)
-	Unpin(ctx context.Context, cid string) error
+	// Ls calls see for each entry of a folder in the order of names, or once for a
+	// file, and gets no more blocks than those of the folder.
+	Ls(ctx context.Context, path string, see func(Entry) error) error
+	// Pins calls see for each pin, or for those that a CID or a name stands for.
+	Pins(ctx context.Context, what string, see func(Pin) error) error
+	// Pin keeps a CID, under the name if it is not empty.
+	Pin(ctx context.Context, r PinRequest) (Pin, error)
+	// Unpin keeps a CID no longer, given by itself or by the name of its pin, and
+	// returns the pin.
+	Unpin(ctx context.Context, what string) (Pin, error)
+	// Collect removes what nothing keeps, or, if dry, counts it.
+	Collect(ctx context.Context, dry bool) (Collected, error)
 }
 
 // Swarm is the node among its peers.

@@ -165,8 +165,8 @@ func (q *request) digest() (*[sha256.Size]byte, error) {
 // Upload stores the archive that write writes, as Add does. To sign it, its
 // digest must be known before its first byte is sent: write is then called twice,
 // and must write the same both times.
-func (c *Client) Upload(ctx context.Context, write func(io.Writer) error) (Added, error) {
-	q := request{method: http.MethodPost, path: "/v1/add", contentType: typeTar}
+func (c *Client) Upload(ctx context.Context, name string, write func(io.Writer) error) (Added, error) {
+	q := request{method: http.MethodPost, path: "/v1/add", query: oneValue("name", name), contentType: typeTar}
 	if c.signer != nil {
 		h := sha256.New()
 		if err := write(contextWriter{ctx, h}); err != nil {

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 )
 
-// Add stores a tar archive with one file or folder at its top and pins it. When
-// it fails, it may read from tar for a moment longer. A client that signs takes
-// Upload in its place.
-func (c *Client) Add(ctx context.Context, tar io.Reader) (Added, error) {
-	return c.add(ctx, request{method: http.MethodPost, path: "/v1/add", contentType: typeTar}, tar)
+// Add stores a tar archive with one file or folder at its top and pins it, under
+// the name if it is not empty. When it fails, it may read from tar for a moment
+// longer. A client that signs takes Upload in its place.
+func (c *Client) Add(ctx context.Context, tar io.Reader, name string) (Added, error) {
+	return c.add(ctx, request{method: http.MethodPost, path: "/v1/add", query: oneValue("name", name), contentType: typeTar}, tar)
 }
 
 func (c *Client) add(ctx context.Context, q request, tar io.Reader) (Added, error) {
@@ -66,13 +66,27 @@ func (c *Client) download(ctx context.Context, path, format string, w io.Writer)
 		}
 		return c.failed(ctx, err)
 	}
-	if late := resp.Trailer.Get(trailerProblem); late != "" {
-		if e := readProblem([]byte(late)); e != nil {
-			return e
-		}
-		return Errorf(CodeInternal, "%s could not send all of %s", c.name, path)
+	return lateProblem(resp)
+}
+
+// lateProblem is what the trailer of a body that was read says went wrong.
+func lateProblem(resp *http.Response) error {
+	late := resp.Trailer.Get(trailerProblem)
+	if late == "" {
+		return nil
 	}
-	return nil
+	if e := readProblem([]byte(late)); e != nil {
+		return e
+	}
+	return Errorf(CodeInternal, "the node could not send all of it")
+}
+
+// oneValue is a query with one value, or none if it is empty.
+func oneValue(name, value string) url.Values {
+	if value == "" {
+		return nil
+	}
+	return url.Values{name: {value}}
 }
 
 // source remembers whether it was reading that failed. Another goroutine may
@@ -111,24 +125,39 @@ func escapePath(path string) (string, error) {
 	return strings.Join(parts, "/"), nil
 }
 
-// Pins is what the store keeps.
-func (c *Client) Pins(ctx context.Context) ([]Pin, error) {
-	return ask[[]Pin](ctx, c, http.MethodGet, "/v1/pins", nil)
-}
-
-// Pin fetches all of a CID and keeps it.
-func (c *Client) Pin(ctx context.Context, cid string) (Pin, error) {
-	if see := ProgressOf(ctx); see != nil {
-		return c.pinWatched(ctx, cid, see)
-	}
-	return ask[Pin](ctx, c, http.MethodPost, "/v1/pins", PinRequest{CID: cid})
-}
-
-// Unpin keeps a CID no longer.
-func (c *Client) Unpin(ctx context.Context, cid string) error {
-	resp, err := c.do(ctx, request{method: http.MethodDelete, path: "/v1/pins/" + url.PathEscape(cid)})
+// Ls calls see for each entry of a folder, or once for a file.
+func (c *Client) Ls(ctx context.Context, path string, see func(Entry) error) error {
+	escaped, err := escapePath(path)
 	if err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	return getList(ctx, c, "/v1/ls/"+escaped, nil, see)
+}
+
+// Pins calls see for each pin, or for those that a CID or a name stands for.
+func (c *Client) Pins(ctx context.Context, what string, see func(Pin) error) error {
+	return getList(ctx, c, "/v1/pins", oneValue("what", what), see)
+}
+
+// Pin fetches all of a CID and keeps it.
+func (c *Client) Pin(ctx context.Context, r PinRequest) (Pin, error) {
+	if see := ProgressOf(ctx); see != nil {
+		return c.pinWatched(ctx, r, see)
+	}
+	return ask[Pin](ctx, c, http.MethodPost, "/v1/pins", r)
+}
+
+// Unpin keeps a CID no longer, given by itself or by the name of its pin.
+func (c *Client) Unpin(ctx context.Context, what string) (Pin, error) {
+	return ask[Pin](ctx, c, http.MethodDelete, "/v1/pins/"+url.PathEscape(what), nil)
+}
+
+// Collect removes what nothing keeps, or, if dry, counts it.
+func (c *Client) Collect(ctx context.Context, dry bool) (Collected, error) {
+	return ask[Collected](ctx, c, http.MethodPost, "/v1/gc", CollectRequest{DryRun: dry})
+}
+
+// Status is what the node is about now.
+func (c *Client) Status(ctx context.Context) (NodeStatus, error) {
+	return ask[NodeStatus](ctx, c, http.MethodGet, "/v1/status", nil)
 }

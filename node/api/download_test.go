@@ -96,3 +96,33 @@ func TestPathsThatAURLWouldResolve(t *testing.T) {
 		}
 	}
 }
+
+// A list that breaks off after its first elements is told from one that is whole.
+func TestListBreaksOff(t *testing.T) {
+	f := &fake{late: Errorf(CodeNotFound, "the rest is gone")}
+	for range 1000 {
+		f.pins = append(f.pins, Pin{CID: "bafypin", Name: strings.Repeat("x", 100)})
+	}
+	c, srv := localServer(t, f)
+	seen := 0
+	if err := c.Pins(t.Context(), "", func(Pin) error { seen++; return nil }); CodeOf(err) != CodeNotFound || seen == 0 {
+		t.Errorf("%d elements, %v", seen, err)
+	}
+	resp, err := http.Get(srv.URL + "/v1/pins") // without TE: trailers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Error("the body came to a good end")
+	}
+	f.pins = nil
+	if err := c.Pins(t.Context(), "", func(Pin) error { return nil }); CodeOf(err) != CodeNotFound {
+		t.Errorf("before its first element: %v", err)
+	}
+	f.late = nil
+	enough := errors.New("enough")
+	if err := c.Ls(t.Context(), "bafy", func(Entry) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("see ended it with %v", err)
+	}
+}

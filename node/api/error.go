@@ -31,6 +31,7 @@ const (
 	CodeUnavailable    Code = "unavailable"     // the node is there and cannot do it now
 	CodeUnreachable    Code = "unreachable"     // nobody answers
 	CodeNotShoal       Code = "not_shoal"       // somebody answers who is no node
+	CodeNoRoom         Code = "no_room"         // the store or its disk is full
 	CodeTimeout        Code = "timeout"         // it took longer than it was given
 	CodeJobFailed      Code = "job_failed"      // the job ended, and not well
 	CodeInternal       Code = "internal"        // the node is at fault
@@ -55,6 +56,7 @@ var codes = map[Code]struct{ status, exit int }{
 	CodeUnavailable:    {http.StatusServiceUnavailable, exitUnreachable},
 	CodeUnreachable:    {http.StatusBadGateway, exitUnreachable},
 	CodeNotShoal:       {http.StatusBadGateway, exitUnreachable},
+	CodeNoRoom:         {http.StatusInsufficientStorage, exitFailed},
 	CodeTimeout:        {http.StatusGatewayTimeout, exitTimeout},
 	CodeJobFailed:      {http.StatusInternalServerError, exitFailed},
 	CodeInternal:       {http.StatusInternalServerError, exitFailed},

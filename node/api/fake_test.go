@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"strconv"
@@ -33,6 +34,7 @@ type fake struct {
 
 	joinFrom func(ctx context.Context, remote string, msg []byte) ([]byte, error)
 	pin      func(context.Context, string) (Pin, error)
+	late     error // ends lists after their last element
 }
 
 var when = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -118,10 +120,11 @@ func (f *fake) Logs(ctx context.Context, id string, o LogOptions, see func(LogCh
 	return see(LogChunk{Attempt: 1, Stream: "stdout", Data: []byte("hello\n")})
 }
 
-func (f *fake) Add(ctx context.Context, tar io.Reader) (Added, error) {
+func (f *fake) Add(ctx context.Context, tar io.Reader, name string) (Added, error) {
 	if f.add != nil {
 		return f.add(ctx, tar)
 	}
+	f.saw("add", name)
 	n, err := io.Copy(io.Discard, tar)
 	return Added{CID: "bafyadded", Size: job.Bytes(n)}, err
 }
@@ -141,22 +144,50 @@ func (f *fake) Cat(_ context.Context, path string, w io.Writer) error {
 	return err
 }
 
-func (f *fake) Pins(context.Context) ([]Pin, error) { return f.pins, nil }
-
-func (f *fake) Pin(ctx context.Context, cid string) (Pin, error) {
-	f.saw("pin", cid)
-	if f.pin != nil {
-		return f.pin(ctx, cid)
+func (f *fake) Ls(_ context.Context, path string, see func(Entry) error) error {
+	f.saw("ls", path)
+	for _, e := range []Entry{{Name: "a", Kind: "file", Size: 5, CID: "bafya"}, {Name: "sub", Kind: "folder", Size: 1 << 40, CID: "bafysub"}} {
+		if err := see(e); err != nil {
+			return err
+		}
 	}
-	return Pin{CID: cid}, nil
+	return f.late
 }
 
-func (f *fake) Unpin(_ context.Context, cid string) error {
-	f.saw("unpin", cid)
-	if cid == "bafynone" {
-		return Errorf(CodeNotFound, "%s is not pinned", cid)
+func (f *fake) Pins(_ context.Context, what string, see func(Pin) error) error {
+	f.saw("pins", what)
+	for _, p := range f.pins {
+		if err := see(p); err != nil {
+			return err
+		}
 	}
-	return nil
+	return f.late
+}
+
+func (f *fake) Pin(ctx context.Context, r PinRequest) (Pin, error) {
+	f.saw("pin", r.CID, r.Name)
+	if f.pin != nil {
+		return f.pin(ctx, r.CID)
+	}
+	return Pin{CID: r.CID, Name: r.Name}, nil
+}
+
+func (f *fake) Unpin(_ context.Context, what string) (Pin, error) {
+	f.saw("unpin", what)
+	if what == "bafynone" {
+		return Pin{}, Errorf(CodeNotFound, "%s is not pinned", what)
+	}
+	return Pin{CID: "bafywas", Name: what}, nil
+}
+
+func (f *fake) Collect(_ context.Context, dry bool) (Collected, error) {
+	f.saw("gc", fmt.Sprint(dry))
+	return Collected{Blocks: 3, Bytes: 3 << 20, KeptBlocks: 1, KeptBytes: 5}, nil
+}
+
+func (f *fake) Status(ctx context.Context) (NodeStatus, error) {
+	return NodeStatus{ID: f.ID(ctx), API: "127.0.0.1:1234", Uptime: time.Minute, Engine: "wazero", Peers: 2, Running: 1,
+		Storage: StoreUsage{Used: 1 << 20, Limit: 1 << 30, Free: 1 << 32, Pins: 4, Pinned: 1 << 19}}, nil
 }
 
 func (f *fake) ID(context.Context) ID {

@@ -36,6 +36,7 @@ func local(b Backend, log *zap.Logger) *routes {
 	doctorRoute(r, b)
 	labelRoutes(r, b)
 	approveRoutes(r, b)
+	statusRoute(r, b)
 	r.serveOpenAPI()
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -50,7 +51,7 @@ func TestClientAndHandlersAgree(t *testing.T) {
 	err = c.Logs(ctx, "k7q2", LogOptions{}, func(l LogChunk) error { out.Write(l.Data); return nil })
 	want(t, out.String(), "hello\n", err)
 
-	added, err := c.Add(ctx, strings.NewReader(strings.Repeat("x", 3<<20)))
+	added, err := c.Add(ctx, strings.NewReader(strings.Repeat("x", 3<<20)), "50% of a\nname")
 	want(t, added, Added{CID: "bafyadded", Size: 3 << 20}, err)
 
 	out.Reset()
@@ -60,11 +61,22 @@ func TestClientAndHandlersAgree(t *testing.T) {
 	err = c.Cat(ctx, "bafy/", &out)
 	want(t, out.String(), "bytes of bafy", err)
 
-	pins, err := c.Pins(ctx)
-	want(t, len(pins), 1, err)
-	pin, err := c.Pin(ctx, "bafynew")
-	want(t, pin, Pin{CID: "bafynew"}, err)
-	wantNo(t, c.Unpin(ctx, "bafynew"))
+	var pins []Pin
+	err = c.Pins(ctx, "job k7q2/a b?", func(p Pin) error { pins = append(pins, p); return nil })
+	want(t, fmt.Sprint(pins), fmt.Sprint(f.pins), err)
+	pin, err := c.Pin(ctx, PinRequest{CID: "bafynew", Name: "book"})
+	want(t, pin, Pin{CID: "bafynew", Name: "book"}, err)
+	pin, err = c.Unpin(ctx, "job k7q2/a b?")
+	want(t, pin, Pin{CID: "bafywas", Name: "job k7q2/a b?"}, err)
+	var entries []Entry
+	err = c.Ls(ctx, "bafy/a folder/", func(e Entry) error { entries = append(entries, e); return nil })
+	want(t, len(entries), 2, err)
+	want(t, entries[1], Entry{Name: "sub", Kind: "folder", Size: 1 << 40, CID: "bafysub"}, err)
+	got, err := c.Collect(ctx, true)
+	want(t, got, Collected{Blocks: 3, Bytes: 3 << 20, KeptBlocks: 1, KeptBytes: 5}, err)
+	status, err := c.Status(ctx)
+	want(t, status.Storage.Pins, 4, err)
+	want(t, status.Peer, "12D3KooWMe", err)
 
 	id, err := c.ID(ctx)
 	want(t, id.Peer, "12D3KooWMe", err)
@@ -79,7 +91,7 @@ func TestClientAndHandlersAgree(t *testing.T) {
 	wantNo(t, c.Healthy(ctx))
 	wantNo(t, c.Ready(ctx))
 
-	for _, call := range []string{"submit " + nonce, "job k7q2", "cancel k7q2", "watch k7q2", "logs k7q2", "pin bafynew", "unpin bafynew", "token 10m0s", "token 1h0m0s"} {
+	for _, call := range []string{"submit " + nonce, "job k7q2", "cancel k7q2", "watch k7q2", "logs k7q2", "add 50% of a\nname", "pins job k7q2/a b?", "pin bafynew book", "unpin job k7q2/a b?", "ls bafy/a folder", "gc true", "token 10m0s", "token 1h0m0s"} {
 		if !slices.Contains(f.got, call) {
 			t.Errorf("the backend was not asked %q; it was asked %q", call, f.got)
 		}
@@ -130,7 +142,7 @@ func TestAddRefusedEarly(t *testing.T) {
 		}
 		return Added{}, Errorf(CodeInvalid, "this is no tar archive")
 	}})
-	_, err := c.Add(t.Context(), strings.NewReader(strings.Repeat("x", 100<<10)))
+	_, err := c.Add(t.Context(), strings.NewReader(strings.Repeat("x", 100<<10)), "")
 	if CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), "no tar") {
 		t.Errorf("got %v", err)
 	}
@@ -145,7 +157,7 @@ func TestAddCutShort(t *testing.T) {
 		return Added{CID: "bafyhalf"}, err
 	}})
 	broken := errors.New("disk on fire")
-	_, err := c.Add(t.Context(), io.MultiReader(strings.NewReader("half"), errReader{broken}))
+	_, err := c.Add(t.Context(), io.MultiReader(strings.NewReader("half"), errReader{broken}), "")
 	if !errors.Is(err, broken) {
 		t.Errorf("the client says %v", err)
 	}

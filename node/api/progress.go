@@ -65,7 +65,7 @@ func pinRoute(r *routes, b Store) {
 		}}},
 	}, func(ctx context.Context, in *pinRequest) (*huma.StreamResponse, error) {
 		if !strings.Contains(in.Accept, "text/event-stream") {
-			pin, err := b.Pin(ctx, in.Body.CID)
+			pin, err := b.Pin(ctx, in.Body)
 			if err != nil {
 				return nil, err
 			}
@@ -77,12 +77,12 @@ func pinRoute(r *routes, b Store) {
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			req, w := humago.Unwrap(hc)
 			s := &eventWriter{w: w, control: http.NewResponseController(w)}
-			r.serveEvents(req.Context(), s, func(ctx context.Context) error { return pinEvents(ctx, b, in.Body.CID, s) })
+			r.serveEvents(req.Context(), s, func(ctx context.Context) error { return pinEvents(ctx, b, in.Body, s) })
 		}}, nil
 	})
 }
 
-func pinEvents(ctx context.Context, b Store, cid string, s *eventWriter) error {
+func pinEvents(ctx context.Context, b Store, what PinRequest, s *eventWriter) error {
 	send := func(e PinEvent) error {
 		data, err := json.Marshal(e)
 		if err != nil {
@@ -94,7 +94,7 @@ func pinEvents(ctx context.Context, b Store, cid string, s *eventWriter) error {
 	pin, err := b.Pin(WithProgress(ctx, func(p Progress) {
 		latest = p
 		_ = send(PinEvent{Progress: p}) // a caller that is gone ends ctx
-	}), cid)
+	}), what)
 	if err != nil {
 		return err
 	}
@@ -102,9 +102,9 @@ func pinEvents(ctx context.Context, b Store, cid string, s *eventWriter) error {
 }
 
 // pinWatched is Pin that hears how far it is.
-func (c *Client) pinWatched(ctx context.Context, cid string, see func(Progress)) (Pin, error) {
+func (c *Client) pinWatched(ctx context.Context, r PinRequest, see func(Progress)) (Pin, error) {
 	var pin *Pin
-	body, err := json.Marshal(PinRequest{CID: cid})
+	body, err := json.Marshal(r)
 	if err != nil {
 		return Pin{}, err
 	}

@@ -23,7 +23,7 @@ func TestPinSaysHowFarItIs(t *testing.T) {
 	c, srv := localServer(t, pinning(nil))
 	var seen []Progress
 	ctx := WithProgress(t.Context(), func(p Progress) { seen = append(seen, p) })
-	pin, err := c.Pin(ctx, "bafy")
+	pin, err := c.Pin(ctx, PinRequest{CID: "bafy"})
 	wantNo(t, err)
 	if pin != (Pin{CID: "bafy", Name: "book"}) {
 		t.Errorf("got %+v", pin)
@@ -32,7 +32,7 @@ func TestPinSaysHowFarItIs(t *testing.T) {
 		t.Errorf("saw %v", seen)
 	}
 	// Without asking for events the answer is as it ever was.
-	pin, err = c.Pin(t.Context(), "bafy")
+	pin, err = c.Pin(t.Context(), PinRequest{CID: "bafy"})
 	wantNo(t, err)
 	if pin.Name != "book" {
 		t.Errorf("got %+v", pin)
@@ -47,11 +47,11 @@ func TestPinSaysHowFarItIs(t *testing.T) {
 
 func TestPinFailsBesideProgress(t *testing.T) {
 	c, _ := localServer(t, pinning(Errorf(CodeNoSuchCID, "nobody has it")))
-	_, err := c.Pin(WithProgress(t.Context(), func(Progress) {}), "bafy")
+	_, err := c.Pin(WithProgress(t.Context(), func(Progress) {}), PinRequest{CID: "bafy"})
 	if CodeOf(err) != CodeNoSuchCID {
 		t.Errorf("got %v", err)
 	}
-	if _, err = c.Pin(t.Context(), "bafy"); CodeOf(err) != CodeNoSuchCID {
+	if _, err = c.Pin(t.Context(), PinRequest{CID: "bafy"}); CodeOf(err) != CodeNoSuchCID {
 		t.Errorf("without progress: %v", err)
 	}
 }

@@ -160,8 +160,8 @@ func TestOpenAPI(t *testing.T) {
 	}
 	slices.Sort(routes)
 	if want := []string{
-		"DELETE /v1/pins/{cid}", "GET /healthz", "GET /readyz", "GET /v1/doctor", "GET /v1/id", "GET /v1/ipfs/{path}", "GET /v1/jobs", "GET /v1/jobs/{id}",
-		"GET /v1/jobs/{id}/logs", "GET /v1/jobs/{id}/watch", "GET /v1/joins", "GET /v1/labels", "GET /v1/peers", "GET /v1/pins", "PATCH /v1/labels", "POST /v1/add", "POST /v1/jobs",
+		"DELETE /v1/pins/{pin}", "GET /healthz", "GET /readyz", "GET /v1/doctor", "GET /v1/id", "GET /v1/ipfs/{path}", "GET /v1/jobs", "GET /v1/jobs/{id}",
+		"GET /v1/jobs/{id}/logs", "GET /v1/jobs/{id}/watch", "GET /v1/joins", "GET /v1/labels", "GET /v1/ls/{path}", "GET /v1/peers", "GET /v1/pins", "GET /v1/status", "PATCH /v1/labels", "POST /v1/add", "POST /v1/gc", "POST /v1/jobs",
 		"POST /v1/jobs/{id}/cancel", "POST /v1/join", "POST /v1/joins", "POST /v1/pins", "POST /v1/tokens",
 	}; !slices.Equal(routes, want) {
 		t.Errorf("got  %q\nwant %q", routes, want)

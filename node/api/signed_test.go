@@ -92,13 +92,14 @@ func TestSignedClientReachesEverything(t *testing.T) {
 	out.Reset()
 	err = c.Tar(ctx, "bafy/a folder/50% #1?.txt", &out)
 	want(t, out.String(), "tar of bafy/a folder/50% #1?.txt", err)
-	added, err := c.Upload(ctx, func(w io.Writer) error {
+	added, err := c.Upload(ctx, "a name & more", func(w io.Writer) error {
 		_, err := w.Write(bytes.Repeat([]byte("x"), 3<<20))
 		return err
 	})
 	want(t, added.Size, job.Bytes(3<<20), err)
-	wantNo(t, c.Unpin(ctx, "bafynew"))
-	_, err = c.Pin(ctx, "bafynew")
+	_, err = c.Unpin(ctx, "job k7q2/a b?")
+	wantNo(t, err)
+	_, err = c.Pin(ctx, PinRequest{CID: "bafynew"})
 	wantNo(t, err)
 	id, err := c.ID(ctx)
 	want(t, id.Peer, "12D3KooWMe", err)
@@ -110,7 +111,7 @@ func TestSignedClientReachesEverything(t *testing.T) {
 	if n := asked.Load(); n > 3 {
 		t.Errorf("the node was asked for %d nonces", n)
 	}
-	if _, err := c.Add(ctx, strings.NewReader("x")); CodeOf(err) != CodeInvalid {
+	if _, err := c.Add(ctx, strings.NewReader("x"), ""); CodeOf(err) != CodeInvalid {
 		t.Errorf("a body that can be read once: %v", err)
 	}
 }
@@ -138,7 +139,7 @@ func TestUnlistedKey(t *testing.T) {
 	if CodeOf(err) != CodeForbidden || !Answered(err) || !strings.Contains(err.Error(), "does not list your key") {
 		t.Errorf("got %v", err)
 	}
-	_, err = c.Signed(aKey(2)).Upload(t.Context(), func(w io.Writer) error {
+	_, err = c.Signed(aKey(2)).Upload(t.Context(), "", func(w io.Writer) error {
 		_, err := w.Write(make([]byte, 8<<20))
 		return err
 	})
@@ -469,7 +470,7 @@ func TestUploadOfSomethingElse(t *testing.T) {
 	c = c.Signed(aKey(1))
 	for _, second := range []string{"eviL", "evi", "evil and more", ""} {
 		texts := []string{"evil", second}
-		_, err := c.Upload(t.Context(), func(w io.Writer) error {
+		_, err := c.Upload(t.Context(), "", func(w io.Writer) error {
 			text := texts[0]
 			texts = texts[1:]
 			_, err := io.WriteString(w, text)
@@ -486,7 +487,7 @@ func TestUploadOfSomethingElse(t *testing.T) {
 	}
 	// What cannot be read is told as it is.
 	broken := errors.New("the disk is broken")
-	if _, err := c.Upload(t.Context(), func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+	if _, err := c.Upload(t.Context(), "", func(io.Writer) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -495,7 +496,7 @@ func TestUploadOfSomethingElse(t *testing.T) {
 func TestRefusedUploadIsNotSent(t *testing.T) {
 	c, _ := publicServer(t, &fake{})
 	written := 0
-	_, err := c.Signed(aKey(2)).Upload(t.Context(), func(w io.Writer) error {
+	_, err := c.Signed(aKey(2)).Upload(t.Context(), "", func(w io.Writer) error {
 		n, err := w.Write(make([]byte, 1<<20))
 		written += n
 		return err
@@ -663,14 +664,14 @@ func TestThroughAProxy(t *testing.T) {
 	var out bytes.Buffer
 	err = c.Tar(t.Context(), "bafy/a folder/50% #1?.txt", &out)
 	want(t, out.String(), "tar of bafy/a folder/50% #1?.txt", err)
-	added, err := c.Upload(t.Context(), func(w io.Writer) error {
+	added, err := c.Upload(t.Context(), "", func(w io.Writer) error {
 		_, err := w.Write(make([]byte, 3<<20))
 		return err
 	})
 	want(t, added.Size, job.Bytes(3<<20), err)
 	_, err = c.Token(t.Context(), time.Hour) // the proxy keeps it to itself
 	wantNo(t, err)
-	if _, err := c.Signed(aKey(2)).Upload(t.Context(), func(w io.Writer) error {
+	if _, err := c.Signed(aKey(2)).Upload(t.Context(), "", func(w io.Writer) error {
 		_, err := w.Write(make([]byte, 3<<20))
 		return err
 	}); CodeOf(err) != CodeForbidden {

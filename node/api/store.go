@@ -22,6 +22,7 @@ const (
 
 // upload is a request whose body the handler reads as it comes.
 type upload struct {
+	Name string `query:"name" maxLength:"255" doc:"The name of the pin; by default that of what is at the top of the archive."`
 	body io.Reader
 	w    http.ResponseWriter
 }
@@ -39,8 +40,16 @@ type ipfsPath struct {
 	Format string `query:"format" enum:"tar,raw" default:"tar" doc:"tar: a tar archive of the file or folder. raw: the bytes of the file."`
 }
 
-type cidPath struct {
-	CID string `path:"cid" maxLength:"128"`
+type lsPath struct {
+	Path string `path:"path" doc:"A CID, and after it the path of a file or folder inside."`
+}
+
+type pinPath struct {
+	Pin string `path:"pin" maxLength:"255" doc:"A CID, or a name that no other pin has."`
+}
+
+type pinQuery struct {
+	What string `query:"what" maxLength:"255" doc:"A CID, or a name: only the pins that have it."`
 }
 
 // binary describes a body of bytes.
@@ -51,7 +60,9 @@ func binary(contentType string) map[string]*huma.MediaType {
 func storeRoutes(r *routes, b Store) {
 	addRoute(r, b)
 	ipfsRoute(r, b)
+	lsRoute(r, b)
 	pinRoutes(r, b)
+	gcRoute(r, b)
 }
 
 func addRoute(r *routes, b Store) {
@@ -61,7 +72,7 @@ func addRoute(r *routes, b Store) {
 		Description: "The body is a tar archive with one file or folder at its top, of any size.",
 		RequestBody: &huma.RequestBody{Required: true, Content: binary(typeTar)},
 	}, func(ctx context.Context, in *upload) (*reply[Added], error) {
-		added, err := b.Add(ctx, in.body)
+		added, err := b.Add(ctx, in.body, in.Name)
 		if err != nil {
 			bodyDeadline(in.w, r.body) // nobody wants the rest
 			if errors.Is(err, sign.ErrBody) {
@@ -99,22 +110,62 @@ func ipfsRoute(r *routes, b Store) {
 	})
 }
 
+func lsRoute(r *routes, b Store) {
+	stream(r, huma.Operation{
+		OperationID: "ls", Method: http.MethodGet, Path: "/v1/ls/{path...}",
+		Summary:     "What is in a folder",
+		Description: "In the order of names; a file is listed alone. Only blocks of the folder itself are fetched.",
+		Responses:   listOf[Entry](r),
+	}, func(_ context.Context, in *lsPath) (*huma.StreamResponse, error) {
+		return sendList(r, func(ctx context.Context, see func(Entry) error) error { return b.Ls(ctx, in.Path, see) }), nil
+	})
+}
+
 func pinRoutes(r *routes, b Store) {
-	route(r, huma.Operation{
+	stream(r, huma.Operation{
 		OperationID: "list-pins", Method: http.MethodGet, Path: "/v1/pins",
-		Summary: "What the store keeps",
-	}, func(ctx context.Context, _ *nothing) (*reply[[]Pin], error) {
-		pins, err := b.Pins(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &reply[[]Pin]{list(pins)}, nil
+		Summary: "What the store keeps", Description: "In no order.",
+		Responses: listOf[Pin](r),
+	}, func(_ context.Context, in *pinQuery) (*huma.StreamResponse, error) {
+		return sendList(r, func(ctx context.Context, see func(Pin) error) error { return b.Pins(ctx, in.What, see) }), nil
 	})
 	pinRoute(r, b)
 	route(r, huma.Operation{
-		OperationID: "unpin", Method: http.MethodDelete, Path: "/v1/pins/{cid}",
+		OperationID: "unpin", Method: http.MethodDelete, Path: "/v1/pins/{pin}",
 		Summary: "Keep a CID no longer",
-	}, func(ctx context.Context, in *cidPath) (*nothing, error) {
-		return nil, b.Unpin(ctx, in.CID)
+	}, func(ctx context.Context, in *pinPath) (*reply[Pin], error) {
+		pin, err := b.Unpin(ctx, in.Pin)
+		if err != nil {
+			return nil, err
+		}
+		return &reply[Pin]{pin}, nil
+	})
+}
+
+func gcRoute(r *routes, b Store) {
+	type request struct{ Body CollectRequest }
+	route(r, huma.Operation{
+		OperationID: "collect", Method: http.MethodPost, Path: "/v1/gc",
+		Summary: "Remove what nothing keeps",
+	}, func(ctx context.Context, in *request) (*reply[Collected], error) {
+		got, err := b.Collect(ctx, in.Body.DryRun)
+		if err != nil {
+			return nil, err
+		}
+		return &reply[Collected]{got}, nil
+	})
+}
+
+func statusRoute(r *routes, b Backend) {
+	route(r, huma.Operation{
+		OperationID: "status", Method: http.MethodGet, Path: "/v1/status",
+		Summary: "What the node is about now",
+	}, func(ctx context.Context, _ *nothing) (*reply[NodeStatus], error) {
+		s, err := b.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Addrs = list(s.Addrs)
+		return &reply[NodeStatus]{s}, nil
 	})
 }

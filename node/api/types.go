@@ -82,8 +82,53 @@ type Added struct {
 
 // Pin is a root that is kept.
 type Pin struct {
-	CID  string `json:"cid"`
-	Name string `json:"name,omitempty"`
+	CID   string    `json:"cid"`
+	Name  string    `json:"name,omitempty"`
+	By    string    `json:"by,omitempty" doc:"Who wants it kept: user, or job for the output of a job."`
+	Since time.Time `json:"since,omitzero"`
+	Size  job.Bytes `json:"size" doc:"Bytes of all its blocks; blocks that pins share count for each of them."`
+}
+
+// Entry is one thing in a folder.
+type Entry struct {
+	Name string    `json:"name"`
+	Kind string    `json:"kind,omitempty" doc:"file, folder or symlink; missing where only a block that is not here could tell."`
+	Size job.Bytes `json:"size" doc:"Bytes of a file; of a folder, those of all its blocks."`
+	CID  string    `json:"cid"`
+}
+
+// Collected is what a collection of garbage removed, or would remove, and what
+// stays, in blocks and bytes.
+type Collected struct {
+	Blocks     int       `json:"blocks"`
+	Bytes      job.Bytes `json:"bytes"`
+	KeptBlocks int       `json:"kept_blocks"`
+	KeptBytes  job.Bytes `json:"kept_bytes"`
+}
+
+// CollectRequest asks for a collection.
+type CollectRequest struct {
+	DryRun bool `json:"dry_run,omitempty" doc:"Only count what it would remove."`
+}
+
+// NodeStatus is what a node is about now.
+type NodeStatus struct {
+	ID
+	API     string        `json:"api" doc:"Where its HTTP API listens for machines that are not in the swarm."`
+	Uptime  time.Duration `json:"uptime_ns"`
+	Engine  string        `json:"engine" doc:"What runs WebAssembly."`
+	Peers   int           `json:"peers" doc:"Live peers, without itself."`
+	Running int           `json:"running" doc:"Attempts at jobs that run here."`
+	Storage StoreUsage    `json:"storage"`
+}
+
+// StoreUsage is how full a node's store is, in bytes.
+type StoreUsage struct {
+	Used   job.Bytes `json:"used"`
+	Limit  job.Bytes `json:"limit" doc:"--max-storage."`
+	Free   job.Bytes `json:"free" doc:"On the disk that the store is on."`
+	Pins   int       `json:"pins" doc:"How many roots are kept."`
+	Pinned job.Bytes `json:"pinned" doc:"Their sizes; blocks that pins share count for each of them."`
 }
 
 // Token admits machines to the swarm until it expires.
@@ -100,7 +145,8 @@ type TokenRequest struct {
 
 // PinRequest asks for a Pin.
 type PinRequest struct {
-	CID string `json:"cid" minLength:"1" maxLength:"128"`
+	CID  string `json:"cid" minLength:"1" maxLength:"128"`
+	Name string `json:"name,omitempty" maxLength:"255" doc:"A name for people; it replaces the one that the pin has."`
 }
 
 // Health is the answer of a node that is well.

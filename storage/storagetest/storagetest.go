@@ -22,7 +22,7 @@ import (
 // Storer is what the suite needs of a store.
 type Storer interface {
 	Fetch(ctx context.Context, ref, dst string) error
-	Put(ctx context.Context, path string) (cid string, size int64, err error)
+	Put(ctx context.Context, path, pin string) (cid string, size int64, err error)
 }
 
 // Test checks that a store keeps what it promises. newStore is called for every
@@ -152,7 +152,7 @@ func refuses(t *testing.T, s Storer) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, path := range []string{bad, dir} {
-			if cid, _, err := s.Put(t.Context(), path); err == nil {
+			if cid, _, err := s.Put(t.Context(), path, ""); err == nil {
 				t.Errorf("%s: stored as %s", name, cid)
 			} else if !strings.Contains(err.Error(), bad) {
 				t.Errorf("%s: the error does not name %s: %v", name, bad, err)
@@ -160,7 +160,7 @@ func refuses(t *testing.T, s Storer) {
 		}
 	}
 	for _, path := range []string{"/dev/null", filepath.Join(t.TempDir(), "nothing")} {
-		if cid, _, err := s.Put(t.Context(), path); err == nil {
+		if cid, _, err := s.Put(t.Context(), path, ""); err == nil {
 			t.Errorf("%s: stored as %s", path, cid)
 		}
 	}
@@ -220,7 +220,7 @@ func canceled(t *testing.T, s Storer) {
 		t.Errorf("Fetch: want context.Canceled, got %v", err)
 	}
 	absent(t, dst)
-	if _, _, err := s.Put(ctx, src); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.Put(ctx, src, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("Put: want context.Canceled, got %v", err)
 	}
 }

@@ -51,8 +51,8 @@ func (e *NotFoundError) Error() string { return "ipfs://" + e.CID + " was not fo
 // NotFound marks the error, as it does that of a real store.
 func (e *NotFoundError) NotFound() bool { return true }
 
-// Put keeps the file, folder or link at path.
-func (s *Store) Put(ctx context.Context, path string) (string, int64, error) {
+// Put keeps the file, folder or link at path; what its pin is called is not kept.
+func (s *Store) Put(ctx context.Context, path, pin string) (string, int64, error) {
 	if err := s.fault(ctx, "put", path); err != nil {
 		return "", 0, err
 	}

@@ -21,7 +21,7 @@ func TestFault(t *testing.T) {
 		}
 		return nil
 	}
-	if _, _, err := s.Put(t.Context(), t.TempDir()); !errors.Is(err, broken) {
+	if _, _, err := s.Put(t.Context(), t.TempDir(), ""); !errors.Is(err, broken) {
 		t.Errorf("want the fault, got %v", err)
 	}
 }

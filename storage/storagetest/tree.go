@@ -137,7 +137,7 @@ func (a Tree) bytes() (n int64) {
 
 func put(t *testing.T, s Storer, path string) (cid string, size int64) {
 	t.Helper()
-	cid, size, err := s.Put(t.Context(), path)
+	cid, size, err := s.Put(t.Context(), path, "")
 	if err != nil {
 		t.Fatalf("Put: %v", err)
 	}
