@@ -49,7 +49,7 @@ func openHome(dir string) (*home, error) {
 		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
 		if err != nil {
 			f.Close()
-			return nil, fmt.Errorf("write %s: %w", f.Name(), err)
+			return nil, fmt.Errorf("home folder %s cannot be written: %w; make room there or give another with --home", dir, err)
 		}
 	}
 	h.lock = f

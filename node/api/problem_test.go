@@ -4,13 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -108,5 +111,55 @@ func TestNothingOfHumaIsChanged(t *testing.T) {
 	local(&fake{}, zap.NewNop())
 	if _, ok := huma.NewError(400, "x").(*huma.ErrorModel); !ok {
 		t.Error("huma.NewError was replaced")
+	}
+}
+
+// Over the socket in the home as over TCP: what has no route, or no sense, or no
+// end, is answered with a problem.
+func TestProblemsOverTheSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "api.sock")
+	l, err := ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, Local(&fake{}, zaptest.NewLogger(t)), zaptest.NewLogger(t)) }()
+	defer func() {
+		stop()
+		wantNo(t, <-done)
+	}()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	for _, tc := range []struct {
+		method, path, contentType, body string
+		status                          int
+	}{
+		{"GET", "/", "", "", 404},
+		{"GET", "/v1", "", "", 404},
+		{"GET", "/v1/doctor/more", "", "", 404},
+		{"POST", "/v1/doctor", "application/json", "{}", 405},
+		{"BREW", "/v1/jobs", "", "", 405},
+		{"POST", "/v1/jobs", "application/xml", "<job/>", 415},
+		{"POST", "/v1/jobs", "application/json", strings.Repeat(" ", maxJSON+1), 413},
+		{"GET", "/v1/doctor?all=1", "", "", 422},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, "http://node"+tc.path, strings.NewReader(tc.body))
+		wantNo(t, err)
+		if tc.contentType != "" {
+			req.Header.Set("Content-Type", tc.contentType)
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Errorf("%s %s: %v", tc.method, tc.path, err)
+			continue
+		}
+		var p problem
+		err = json.NewDecoder(resp.Body).Decode(&p)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != tc.status || p.Status != tc.status || p.Detail == "" || p.Code == "" || resp.Header.Get("Content-Type") != problemType {
+			t.Errorf("%s %s: %s, %s, %+v, %v; want a problem with %d", tc.method, tc.path, resp.Status, resp.Header.Get("Content-Type"), p, err, tc.status)
+		}
 	}
 }
