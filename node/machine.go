@@ -251,7 +251,7 @@ func dateCheck(now time.Time) api.Check {
 
 // portCheck is whether a node could listen there.
 func portCheck(name, at, flag string) api.Check {
-	l, err := net.Listen("tcp", at)
+	l, err := net.Listen(tcpOf(at), at)
 	if err != nil {
 		return api.Check{Name: name, About: at, Status: api.Problem, Message: "cannot listen there: " + err.Error(), Next: "end what uses it, or choose another with " + flag}
 	}

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -98,7 +99,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	}
 	cfg := n.cfg.withDefaults(member.alone())
 
-	listener, err := net.Listen("tcp", cfg.API)
+	listener, err := net.Listen(tcpOf(cfg.API), cfg.API)
 	if err != nil {
 		return fmt.Errorf("open the HTTP API at %s: %w; is another node running? choose another address with --api", cfg.API, err)
 	}
@@ -165,6 +166,15 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, engine: engine, begun: time.Now(), log: n.log, api: listener.Addr()}
 	p.backend.dir, p.backend.heard = h.dir, w.lastHeard
 	return p.run(ctx, ready)
+}
+
+// tcpOf is the network to listen on at host:port. To Go, 0.0.0.0 in "tcp" stands
+// for IPv6 too, which nobody asked for who wrote it.
+func tcpOf(addr string) string {
+	if a, err := netip.ParseAddrPort(addr); err == nil && a.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // parts are what a running node is made of.
