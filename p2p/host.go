@@ -210,6 +210,7 @@ func newDHT(h host.Host, private bool) (*dht.IpfsDHT, error) {
 	}
 	return dht.New(h, append(protocol,
 		dht.Mode(dht.ModeServer),
+		dht.Datastore(newDHTRecords()),
 		dht.AddressFilter(nil),
 		dht.QueryFilter(func(any, peer.AddrInfo) bool { return true }),
 		dht.RoutingTableFilter(func(any, peer.ID) bool { return true }),
