@@ -54,7 +54,8 @@ type Offer struct {
 }
 
 // maxStrangers is how many connections to the public HTTP API may be open at
-// once: anybody can open them, and each takes a descriptor.
+// once: anybody can open them, and each takes a descriptor. One site may have a
+// quarter of them, so that it does not keep the others out.
 const maxStrangers = 512
 
 // MaybeChild must be the first call in main of a program that runs nodes: where
@@ -104,7 +105,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 		return fmt.Errorf("open the HTTP API at %s: %w; is another node running? choose another address with --api", cfg.API, err)
 	}
 	defer listener.Close()
-	listener = netutil.LimitListener(listener, maxStrangers)
+	listener = netutil.LimitListener(api.LimitEach(listener, maxStrangers/4), maxStrangers)
 	listen := make([]multiaddr.Multiaddr, len(cfg.Listen))
 	for i, l := range cfg.Listen {
 		if listen[i], err = multiaddr.NewMultiaddr(l); err != nil {

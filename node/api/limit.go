@@ -21,6 +21,7 @@ import (
 // Limits on requests.
 const (
 	maxJSON  = 1 << 20         // bytes of a JSON body
+	maxPeer  = 64 << 10        // bytes of one from a peer, who may have thousands under way and in an open swarm is anybody
 	maxJoin  = 4 << 10         // bytes of a handshake message: ten times what one has
 	bodyTime = 5 * time.Second // for a whole body that is not a stream
 )

@@ -28,7 +28,7 @@ func Caller(ctx context.Context) (job.PeerID, bool) {
 // logged, not told.
 func Mesh(j Jobs, doors Joins, n Neighbour, caller func(*http.Request) (job.PeerID, bool), log *zap.Logger) http.Handler {
 	r := newRoutes("Shoal node, for its peers", "What a peer may ask about the jobs in a node's ledgers.", log)
-	r.hide = true
+	r.hide, r.most = true, maxPeer
 	r.none = "A peer may ask another about its jobs, who waits to join there, its clock and how it is reached: GET /v1/jobs, GET /v1/joins and what is below them, GET /v1/clock and POST /v1/reach."
 	jobRoutes(r, j)
 	neighbourRoutes(r, n)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -158,6 +159,7 @@ func TestMeshAnswersForJobsAndJoinsAlone(t *testing.T) {
 	for _, path := range []string{"/v1/id", "/v1/pins", "/v1/ipfs/bafy", "/v1/tokens", "/v1/join", "/v1/openapi.json"} {
 		wantProblem(t, get(t, srv.URL+path), 404, CodeNotFound, "jobs")
 	}
+	wantProblem(t, send(t, "POST", srv.URL+"/v1/joins/abc", "application/json", io.LimitReader(zeros{}, maxPeer+1)), 413, CodeTooLarge, "65536 bytes")
 	req, err := http.NewRequest("GET", srv.URL+"/v1/jobs", nil)
 	wantNo(t, err)
 	req.Header.Set("X-Stranger", "yes")

@@ -24,13 +24,14 @@ type routes struct {
 	log  *zap.Logger
 	beat time.Duration // between the heartbeats of event streams
 	body time.Duration // for a whole request body that is not a stream
+	most int64         // bytes of such a body, where the operation says nothing else
 	hide bool          // keep the text of internal errors from callers, and log it instead
 	none string        // what a caller of an unknown path is told beside that
 }
 
 func newRoutes(title, description string, log *zap.Logger) *routes {
 	mux := http.NewServeMux()
-	return &routes{mux: mux, log: log, beat: heartbeat, body: bodyTime, api: humago.New(mux, huma.Config{
+	return &routes{mux: mux, log: log, beat: heartbeat, body: bodyTime, most: maxJSON, api: humago.New(mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI:    "3.1.0",
 			Info:       &huma.Info{Title: title, Description: description, Version: "1"},
@@ -55,7 +56,7 @@ func route[I, O any](r *routes, op huma.Operation, handle func(context.Context, 
 	if op.Method != http.MethodGet && op.Method != http.MethodDelete {
 		limit := op.MaxBodyBytes
 		if limit == 0 {
-			limit = maxJSON
+			limit = r.most
 		}
 		op.Middlewares = append(op.Middlewares, r.readWhole(limit))
 		// huma counts a body of exactly the limit as too large.
