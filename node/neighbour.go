@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/time/rate"
 
@@ -19,9 +21,10 @@ import (
 )
 
 // neighbour is what this node does for a peer that examines itself: it says what
-// time it is, and tries to reach the caller at the addresses that the caller
-// announces. These it would dial anyway; nobody can have it dial others, and
-// for all peers together it does so a few times a second at most.
+// time it is, and tries to reach the caller where its connections come from. What
+// a peer announces besides, it may announce to have this node find out for it what
+// is in this node's network, or on its machine. For all peers together it tries a
+// few times a second at most.
 type neighbour struct {
 	cfg   Config
 	mesh  *p2p.Mesh
@@ -53,34 +56,45 @@ func (n *neighbour) Reach(ctx context.Context, caller job.PeerID, r api.ReachReq
 		e.RetryAfter = time.Second
 		return api.Reach{}, e
 	}
+	seen := n.seenAt(id)
 	var out api.Reach
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for _, t := range n.mesh.Probe(ctx, peer.AddrInfo{ID: id, Addrs: p.Addrs}) {
+		near := slices.DeleteFunc(slices.Clone(p.Addrs), func(a multiaddr.Multiaddr) bool {
+			ip, err := manet.ToIP(a)
+			return err != nil || !slices.Contains(seen, ip.String())
+		})
+		for _, t := range n.mesh.Probe(ctx, peer.AddrInfo{ID: id, Addrs: near}) {
 			out.Peers = append(out.Peers, reached(t.Addr.String(), t.Err))
+		}
+		if len(near) == 0 {
+			for _, ip := range seen {
+				out.Peers = append(out.Peers, reached(ip, errElsewhere))
+			}
 		}
 	})
 	if r.API != 0 {
-		out.API = reachAPI(ctx, caller, apiAddrs(p, r.API))
+		var at []string
+		for _, ip := range seen {
+			at = append(at, net.JoinHostPort(ip, strconv.Itoa(r.API)))
+		}
+		out.API = reachAPI(ctx, caller, at)
 	}
 	wg.Wait()
 	return out, nil
 }
 
-// apiAddrs are where the HTTP API of a peer is if its port is the one given.
-func apiAddrs(p p2p.Peer, port int) (all []string) {
+var errElsewhere = errors.New("connections come from there, and no address with this IP is announced (is there a NAT between?); nothing else was tried")
+
+// seenAt are the IPs at which connections show a peer to be.
+func (n *neighbour) seenAt(id peer.ID) (ips []string) {
 	const most = 4
-	for _, a := range p.Addrs {
-		ip, err := manet.ToIP(a)
-		if err != nil {
-			continue
-		}
-		at := net.JoinHostPort(ip.String(), strconv.Itoa(port))
-		if !slices.Contains(all, at) && len(all) < most {
-			all = append(all, at)
+	for _, c := range n.mesh.Host().Network().ConnsToPeer(id) {
+		if ip, err := manet.ToIP(c.RemoteMultiaddr()); err == nil && len(ips) < most && !slices.Contains(ips, ip.String()) {
+			ips = append(ips, ip.String())
 		}
 	}
-	return all
+	return ips
 }
 
 // reachAPI asks whoever answers HTTP at each address whether it is the peer.
