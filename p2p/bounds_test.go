@@ -17,7 +17,7 @@ func TestQuotas(t *testing.T) {
 	q, now := newQuotas(2, 3), time.Unix(1_800_000_000, 0)
 	one, two := test.RandPeerIDFatal(t), test.RandPeerIDFatal(t)
 	take := func(id peer.ID) (n int) {
-		for n < 100 && q.allow(id, now) {
+		for n < 100 && q.allow(id, 1, now) {
 			n++
 		}
 		return n
@@ -30,7 +30,7 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("%d after a second; want 2", n)
 	}
 	for range 2 * maxPeers {
-		q.allow(test.RandPeerIDFatal(t), now)
+		q.allow(test.RandPeerIDFatal(t), 1, now)
 	}
 	if n := len(q.peers); n != maxPeers {
 		t.Errorf("%d peers are remembered", n)
@@ -39,7 +39,7 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("a flood of others has given it %d more", n)
 	}
 	now = now.Add(time.Minute)
-	if !q.allow(test.RandPeerIDFatal(t), now) || len(q.peers) > 1 {
+	if !q.allow(test.RandPeerIDFatal(t), 1, now) || len(q.peers) > 1 {
 		t.Errorf("%d peers are still remembered after a minute", len(q.peers))
 	}
 }

@@ -44,6 +44,19 @@ type Config struct {
 	// Silence is how long a peer may give no sign of life before it is taken for
 	// gone, when nothing else tells. Default 15 s: three unanswered pings.
 	Silence time.Duration
+
+	// MDNS looks for members on the local network by multicast DNS, and lets them
+	// find this node. Everybody there hears this node's addresses and peer ID,
+	// though not which swarm it is in.
+	MDNS bool
+
+	trim trim // zero: as in a real swarm
+}
+
+// trim says when connections are closed that the roster does not protect.
+type trim struct {
+	low, high int           // so many of them are left once there are more than high of all
+	grace     time.Duration // in which a new one is left alone
 }
 
 const (
@@ -81,6 +94,9 @@ func (c Config) checked() (Config, error) {
 			return c, fmt.Errorf("making a boot ID: %w", err)
 		}
 		c.Boot = binary.BigEndian.Uint64(b[:]) | 1
+	}
+	if c.trim == (trim{}) {
+		c.trim = trim{lowConns, highConns, time.Minute}
 	}
 	if c.Silence == 0 {
 		c.Silence = defaultSilence

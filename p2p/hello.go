@@ -103,7 +103,7 @@ func (m *Mesh) receiveHello(s network.Stream) error {
 
 // answerHello drops the hellos of a peer that has too many of them.
 func (m *Mesh) answerHello(s network.Stream) {
-	if !m.hellos.allow(s.Conn().RemotePeer(), time.Now()) {
+	if !m.hellos.allow(s.Conn().RemotePeer(), 1, time.Now()) {
 		s.Reset()
 		return
 	}

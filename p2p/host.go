@@ -25,8 +25,8 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// Connections to peers that the roster does not protect are trimmed to the lower
-// of these when they pass the higher. Roster peers come on top.
+// Once there are more connections than the higher of these, those that the roster
+// does not protect are trimmed to the lower. Roster peers come on top.
 const (
 	lowConns  = 96
 	highConns = 192
@@ -52,7 +52,7 @@ func newHost(cfg Config, seen *door) (host.Host, *dht.IpfsDHT, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the resource limits: %w", err)
 	}
-	conns, err := connmgr.NewConnManager(lowConns, highConns)
+	conns, err := connmgr.NewConnManager(cfg.trim.low, cfg.trim.high, connmgr.WithGracePeriod(cfg.trim.grace))
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the connection manager: %w", err)
 	}

@@ -55,10 +55,6 @@ func unused(t *testing.T) multiaddr.Multiaddr {
 	return multiaddr.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port))
 }
 
-func TestTwentyFromOneBootstrap(t *testing.T) {
-	waitFull(t, startMany(t, 20, testKey(t))...)
-}
-
 // Whoever is alive leads to the others: nothing hangs on the founder, or on the
 // peer that a newcomer happens to know.
 func TestAnyPeerLeadsToAll(t *testing.T) {

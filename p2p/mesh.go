@@ -51,6 +51,7 @@ type Mesh struct {
 	met     chan struct{} // the roster grew
 
 	hellos  *quotas
+	flood   *floodgate
 	failing failing // bootstrap peers
 
 	ctx     context.Context // of everything that New started; ended by Close
@@ -87,6 +88,7 @@ func New(cfg Config, log *zap.Logger) (*Mesh, error) {
 		changed: make(chan struct{}, 1),
 		met:     make(chan struct{}, 1),
 		hellos:  newQuotas(helloRate, helloBurst),
+		flood:   newFloodgate(),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	if err := m.begin(); err != nil {
@@ -98,7 +100,7 @@ func New(cfg Config, log *zap.Logger) (*Mesh, error) {
 
 func (m *Mesh) begin() error {
 	var err error
-	if m.gossip, err = newGossip(m.ctx, m.host); err != nil {
+	if m.gossip, err = newGossip(m.ctx, m.host, m.flood); err != nil {
 		return fmt.Errorf("starting gossip: %w", err)
 	}
 	if err := m.Announce(m.cfg.Labels, m.cfg.Ledgers); err != nil {
@@ -132,7 +134,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	for _, loop := range []func(context.Context){
-		m.seek, m.discover, m.publishSelf, m.hearOthers, m.watchOver, m.remember, m.watchDoor,
+		m.seek, m.discover, m.publishSelf, m.hearOthers, m.watchOver, m.remember, m.watchDoor, m.findNearby,
 	} {
 		wg.Go(func() { loop(ctx) })
 	}
@@ -254,9 +256,10 @@ func (m *Mesh) dialled(id peer.ID) bool {
 	})
 }
 
+const rosterTag = "shoal-roster" // of the connections that are kept
+
 // followRoster keeps the connections of roster peers from being trimmed.
 func (m *Mesh) followRoster(w *Watch) {
-	const tag = "shoal-roster"
 	here := make(map[peer.ID]uint64) // boot IDs
 	for {
 		c, err := w.Next(m.ctx)
@@ -269,14 +272,14 @@ func (m *Mesh) followRoster(w *Watch) {
 		}
 		if c.Gone {
 			delete(here, p.ID)
-			m.host.ConnManager().Unprotect(p.ID, tag)
+			m.host.ConnManager().Unprotect(p.ID, rosterTag)
 			m.log.Info("peer gone", zap.Stringer("peer", p.ID), zap.String("why", c.Why))
 			continue
 		}
 		m.known.saw(p)
 		if boot, ok := here[p.ID]; !ok || boot != p.Boot {
 			here[p.ID] = p.Boot
-			m.host.ConnManager().Protect(p.ID, tag)
+			m.host.ConnManager().Protect(p.ID, rosterTag)
 			m.log.Info("peer joined", zap.Stringer("peer", p.ID), zap.Any("labels", p.Labels))
 			notify(m.met)
 		}

@@ -26,9 +26,10 @@ type Peer struct {
 
 // Bounds of what a roster remembers.
 const (
-	maxPeers  = 4096
-	maxFences = 4096
-	maxProven = 4
+	maxPeers   = 4096
+	maxHearsay = 256 // of them, those that have never spoken here: anybody can make them up
+	maxFences  = 4096
+	maxProven  = 4
 )
 
 // fenceForGood is the fence of a process that said goodbye or was replaced.
@@ -164,6 +165,9 @@ func (r *Roster) hearGossip(from peer.ID, a announcement, now time.Time) (strang
 	e, ok := r.peers[from]
 	switch {
 	case !ok:
+		if r.hearsay() >= maxHearsay {
+			return true
+		}
 		if e = r.add(from, a, now); e != nil {
 			e.say(a)
 			r.tell(Change{Peer: e.Peer})
@@ -178,6 +182,16 @@ func (r *Roster) hearGossip(from peer.ID, a announcement, now time.Time) (strang
 	e.say(a)
 	r.tell(Change{Peer: e.Peer})
 	return !e.direct
+}
+
+// hearsay counts those that are known by gossip alone.
+func (r *Roster) hearsay() (n int) {
+	for _, e := range r.peers {
+		if !e.direct && !e.Self {
+			n++
+		}
+	}
+	return n
 }
 
 // add makes an entry that has not heard anything yet (seq 0), or nil if there is

@@ -174,11 +174,19 @@ func TestWatchMergesButKeepsGone(t *testing.T) {
 
 func TestRosterIsBounded(t *testing.T) {
 	r, now := testRoster()
+	for i := range maxPeers {
+		if !r.hearGossip(peer.ID(fmt.Sprint("made up ", i)), said(1, 1, ""), now) {
+			t.Fatal("a stranger is not worth a connection")
+		}
+	}
+	if n := len(r.Peers()); n != maxHearsay {
+		t.Errorf("%d peers that nobody has met; want %d", n, maxHearsay)
+	}
 	for i := range maxPeers + 10 {
-		r.hearGossip(peer.ID(fmt.Sprint(i)), said(1, 1, ""), now)
+		r.hearDirect(peer.ID(fmt.Sprint(i)), said(1, 1, ""), nil, now)
 	}
 	if n := len(r.Peers()); n != maxPeers {
-		t.Errorf("%d peers", n)
+		t.Errorf("%d peers; want %d", n, maxPeers)
 	}
 	for i := range uint64(maxFences + 10) {
 		r.fence(life{other, i}, 1)

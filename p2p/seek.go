@@ -15,7 +15,7 @@ import (
 
 const (
 	maxTargets   = 1024
-	maxDials     = 64 // at once; many remembered peers may be dead, and not even refuse
+	maxDials     = 32 // at once: some peers may be dead and not even refuse; too many handshakes delay each other
 	firstRetry   = 200 * time.Millisecond
 	yieldTo      = 500 * time.Millisecond
 	lastRetry    = 15 * time.Second // for bootstrap peers

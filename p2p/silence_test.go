@@ -18,6 +18,7 @@ type wire struct {
 	net.Listener
 	target string
 	frozen chan struct{}
+	stuck  chan struct{} // if not nil, nothing is even read once it is frozen, until this is closed
 	work   sync.WaitGroup
 }
 
@@ -68,7 +69,9 @@ func (w *wire) copy(to, from net.Conn) {
 		}
 		select {
 		case <-w.frozen:
-			to = nil
+			if to = nil; w.stuck != nil {
+				<-w.stuck
+			}
 		default:
 		}
 		if to != nil {
@@ -101,5 +104,38 @@ func TestGoneOnSilence(t *testing.T) {
 	back := waitOn(t, watch, "b to come back", func(c Change) bool { return c.Peer.ID == b.id() && !c.Gone })
 	if back.Peer.Boot != c.Peer.Boot {
 		t.Error("the same process came back with another boot ID")
+	}
+}
+
+// A node stops although a peer does not take even a byte from it any more, as when
+// its process is stopped and all buffers between are full.
+func TestCloseDespiteFrozenPeer(t *testing.T) {
+	key := testKey(t)
+	b := start(t, Config{SwarmKey: key, Labels: some, Silence: time.Hour})
+	w := newWire(t, b)
+	w.stuck = make(chan struct{})
+	at, err := manet.FromNetAddr(w.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := start(t, Config{SwarmKey: key, Labels: some, Silence: time.Hour,
+		Bootstrap: []peer.AddrInfo{{ID: b.id(), Addrs: []multiaddr.Multiaddr{at}}}})
+	a.waitPeer(t, b.id())
+	post := NewPost(a.Mesh, "/test/post", func(peer.ID, []byte) error { return nil })
+	close(w.frozen)
+	for post.Send(b.id(), make([]byte, PostFrameLimit)) { // until its queue is full
+	}
+	post.Close()
+	a.stop(t) // hangs, unless all that it does is bounded
+	close(w.stuck)
+}
+
+// The signs of life of a peer are by a clock that nobody sets.
+func TestSeenIsMonotonic(t *testing.T) {
+	a, _ := pair(t)
+	for _, p := range a.Roster().Peers() {
+		if !strings.Contains(p.Seen.String(), " m=") {
+			t.Errorf("peer %s was seen at %s, a time of the wall clock", p.ID, p.Seen)
+		}
 	}
 }

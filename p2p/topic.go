@@ -42,14 +42,17 @@ func Join[T any](m *Mesh, topic string, enc func(T) ([]byte, error), dec func(pe
 		name: "/shoal/" + topic, self: m.host.ID(), gossip: m.gossip, enc: enc,
 		peers: make(chan struct{}, 1),
 	}
-	if err := t.join(m.ctx, validator(dec)); err != nil {
+	if err := t.join(m.ctx, validator(m.flood, m.host.ID(), dec)); err != nil {
 		return nil, fmt.Errorf("joining topic %s: %w", topic, err)
 	}
 	return t, nil
 }
 
-func validator[T any](dec func(peer.ID, []byte) (T, error)) pubsub.ValidatorEx {
-	return func(_ context.Context, _ peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
+func validator[T any](flood *floodgate, self peer.ID, dec func(peer.ID, []byte) (T, error)) pubsub.ValidatorEx {
+	return func(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
+		if from != self && !flood.admits(from, msg.GetFrom()) {
+			return pubsub.ValidationIgnore
+		}
 		v, err := dec(msg.GetFrom(), msg.GetData())
 		switch {
 		case errors.Is(err, ErrIgnore):
@@ -80,9 +83,6 @@ func (t *Topic[T]) join(ctx context.Context, valid pubsub.ValidatorEx) (err erro
 		t.topic.Close()
 		t.gossip.UnregisterTopicValidator(t.name)
 		return err
-	}
-	if err := t.topic.SetScoreParams(topicScore()); err != nil {
-		return fail(err)
 	}
 	events, err := t.topic.EventHandler()
 	if err != nil {
