@@ -34,6 +34,7 @@ func (p *program) serveFlags() []cli.Flag {
 		&cli.StringFlag{Name: "join", EnvVars: []string{"SHOAL_JOIN"}, Usage: "join the private swarm of the node at `IP[:PORT]`, with a token or by the code that is shown then"},
 		&cli.StringFlag{Name: "token", EnvVars: []string{"SHOAL_TOKEN"}, Usage: "the `TOKEN` that lets this machine in; better set SHOAL_TOKEN, which ps does not show"},
 		&cli.StringSliceFlag{Name: "peer", EnvVars: []string{"SHOAL_PEER"}, Usage: "a peer to know at first, as `MULTIADDR` (…/p2p/ID or …/http); may be given again"},
+		&cli.BoolFlag{Name: "mdns", EnvVars: []string{"SHOAL_MDNS"}, Usage: "find members on the local network by multicast DNS, and be found there", DisableDefaultText: true},
 		&cli.StringSliceFlag{Name: "label", EnvVars: []string{"SHOAL_LABEL"}, Usage: "a label `KEY=VALUE` of this node; may be given again"},
 		&cli.BoolFlag{Name: "label-hostname", EnvVars: []string{"SHOAL_LABEL_HOSTNAME"}, Usage: "tell all peers this machine's name, in the label hostname", DisableDefaultText: true},
 		&cli.StringSliceFlag{Name: "mount", EnvVars: []string{"SHOAL_MOUNT"}, Usage: "let jobs read a folder of this machine in place, as mount://NAME; `NAME=PATH`, may be given again"},
@@ -88,7 +89,7 @@ func (p *program) nodeConfig(c *cli.Context) (node.Config, error) {
 		Home: home, Version: version(),
 		Private: c.Bool("private"), Initial: c.Bool("initial"), Join: c.String("join"), Token: c.String("token"),
 		Mounts: make(map[string]string), AcceptFrom: c.StringSlice("accept-from"),
-		Peers: c.StringSlice("peer"), Labels: make(map[string]string), LabelHostname: c.Bool("label-hostname"), Listen: c.StringSlice("listen"), API: c.String("api"),
+		Peers: c.StringSlice("peer"), MDNS: c.Bool("mdns"), Labels: make(map[string]string), LabelHostname: c.Bool("label-hostname"), Listen: c.StringSlice("listen"), API: c.String("api"),
 		MaxCPU: job.CPU(*c.Generic("max-cpu").(*cpuFlag)), MaxMemory: job.Bytes(*c.Generic("max-memory").(*bytesFlag)), MaxStorage: job.Bytes(*c.Generic("max-storage").(*bytesFlag)),
 	}
 	for _, l := range c.StringSlice("label") {

@@ -33,6 +33,9 @@ type Config struct {
 	// Peers are multiaddrs of peers to know at first: with an ID (…/p2p/12D3…),
 	// or of their HTTP API (/ip4/10.0.0.7/tcp/1234/http), which is asked for it.
 	Peers []string
+	// MDNS finds members on the local network, and lets them find this node. A node
+	// that is to be found listens on every interface.
+	MDNS bool
 
 	// ShowCode shows a person the code with which this node can be let in, and for
 	// how long: the node has no token and waits. It is called once, from another

@@ -23,10 +23,13 @@ type membership struct {
 	key   *p2p.SwarmKey // nil in an open swarm
 	first []peer.AddrInfo
 	later []p2p.Contact // HTTP addresses of members that have not answered yet, to be asked again
+	near  bool          // others on the local network are to find it
 }
 
 // alone reports whether nobody else is meant to find this node.
-func (m *membership) alone() bool { return m.key == nil && len(m.first) == 0 && len(m.later) == 0 }
+func (m *membership) alone() bool {
+	return m.key == nil && len(m.first) == 0 && len(m.later) == 0 && !m.near
+}
 
 // entry is what a membership is settled with.
 type entry struct {
@@ -60,6 +63,7 @@ func newEntry(cfg Config, h *home, identity crypto.PrivKey, log *zap.Logger) (e 
 // A node that can begin without them does so; another waits for the first that
 // lets it in, for as long as it takes.
 func (e entry) enter(ctx context.Context) (m membership, err error) {
+	m.near = e.MDNS
 	if m.key, err = e.key(); err != nil {
 		return m, err
 	}

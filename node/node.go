@@ -130,7 +130,7 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	mesh, err := p2p.New(p2p.Config{Identity: identity, SwarmKey: member.key, Listen: listen, Bootstrap: member.first,
+	mesh, err := p2p.New(p2p.Config{Identity: identity, SwarmKey: member.key, Listen: listen, Bootstrap: member.first, MDNS: cfg.MDNS,
 		KnownFile: h.path("peers.json"), Labels: said.all(), Ledgers: []string{string(book.ID())}, Boot: boot}, n.log.Named("p2p"))
 	if err != nil {
 		return err
