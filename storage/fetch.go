@@ -59,7 +59,9 @@ func (s *Store) FetchFrom(ctx context.Context, ref, dst string, providers ...pee
 		return fmt.Errorf("writing %s to %s: %w", r, dst, ended(ctx, err, dir.Name()))
 	}
 	_, err, writing := s.load(ctx, r, held, fetching{from: providers}, func(ctx context.Context, dag ipld.NodeGetter, nd ipld.Node) error {
-		return s.each(ctx, dag, nd, whole, func(e entry) error { return writeEntry(out.in, e) })
+		disk := s.diskOf(dir.Name())
+		fits := func(need int64) error { return s.repo.room.outside(disk, need) }
+		return s.each(ctx, dag, nd, whole, func(e entry) error { return writeEntry(out.in, e, fits) })
 	})
 	if err == nil && writing == nil {
 		writing = out.place(name)
@@ -116,19 +118,37 @@ func (o *output) place(name string) error {
 
 func (o *output) remove() error { return errors.Join(o.in.Close(), o.dir.RemoveAll(o.tmp)) }
 
-func writeEntry(in *os.Root, e entry) error {
+// writeEntry writes one thing, but not what its disk has no room for: a few blocks
+// can claim to be, and unfold to, a file of any size.
+func writeEntry(in *os.Root, e entry, fits func(int64) error) error {
 	switch e.Kind {
 	case Folder:
 		return in.Mkdir(e.path, 0o777)
 	case Symlink:
 		return in.Symlink(e.target, e.path)
 	}
+	if err := fits(e.Size); err != nil {
+		return err
+	}
 	f, err := in.OpenFile(e.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, e.body)
+	_, err = io.Copy(sparing{f, fits}, e.body)
 	return errors.Join(err, f.Close())
+}
+
+// sparing writes as long as the disk has room for it.
+type sparing struct {
+	w    io.Writer
+	fits func(int64) error
+}
+
+func (s sparing) Write(b []byte) (int, error) {
+	if err := s.fits(int64(len(b))); err != nil {
+		return 0, err
+	}
+	return s.w.Write(b)
 }
 
 // Tar writes what ref names as a tar archive with one thing at its top, named

@@ -32,10 +32,27 @@ const (
 // beyond it by what they write, at most 8 MiB each.
 type room struct {
 	limit int64
-	used  func() int64                        // bytes of blocks and roots
-	disk  func() (free, total int64, _ error) // of the disk that holds them
-	full  chan struct{}                       // has something when it is time to collect
+	used  func() int64  // bytes of blocks and roots
+	disk  diskSpace     // of the disk that holds them
+	full  chan struct{} // has something when it is time to collect
 }
+
+// diskSpace says how many bytes of a disk are free, and how many there are in all.
+type diskSpace func() (free, total int64, _ error)
+
+// diskOf is the disk that a folder is on.
+func diskOf(dir string) diskSpace {
+	return func() (free, total int64, _ error) {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			return 0, 0, fmt.Errorf("asking how much is free on the disk of %s: %w", dir, err)
+		}
+		return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
+	}
+}
+
+// spareOf is what is left free of a disk.
+func spareOf(total int64) int64 { return min(int64(float64(total)*spareShare), spareMost) }
 
 func newRoom(dir string, files ...*flatfs.Datastore) *room {
 	return &room{
@@ -47,13 +64,7 @@ func newRoom(dir string, files ...*flatfs.Datastore) *room {
 			}
 			return n
 		},
-		disk: func() (free, total int64, _ error) {
-			var st unix.Statfs_t
-			if err := unix.Statfs(dir, &st); err != nil {
-				return 0, 0, fmt.Errorf("asking how much is free on the disk of %s: %w", dir, err)
-			}
-			return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
-		},
+		disk: diskOf(dir),
 		full: make(chan struct{}, 1),
 	}
 }
@@ -79,8 +90,7 @@ func (r *room) beyond(need int64) (over int64, disk bool) {
 	if err != nil {
 		return over, false // the write will tell
 	}
-	spare := min(int64(float64(total)*spareShare), spareMost)
-	if lack := min(need, math.MaxInt64/4) + spare - free; lack > over {
+	if lack := min(need, math.MaxInt64/4) + spareOf(total) - free; lack > over {
 		return lack, true
 	}
 	return over, false
@@ -106,6 +116,16 @@ func (r *room) refusal(need int64) *FullError {
 	_, disk := r.beyond(need)
 	free, _, _ := r.disk()
 	return &FullError{Need: need, Used: r.used(), Limit: r.limit, Free: free, Disk: disk}
+}
+
+// outside refuses to write need bytes beside the store, to a disk that would have
+// less left free then than the store leaves of its own.
+func (r *room) outside(disk diskSpace, need int64) error {
+	free, total, err := disk()
+	if err != nil || free-spareOf(total) >= need {
+		return nil // the write will tell
+	}
+	return &FullError{Need: need, Used: r.used(), Limit: r.limit, Free: free, Disk: true}
 }
 
 // makeRoom makes sure that need bytes can be written, by collecting garbage if

@@ -44,6 +44,7 @@ type Store struct {
 	routing  routing.Routing
 	patience time.Duration
 	entries  int // maxEntries, but for tests
+	diskOf   func(dir string) diskSpace
 	repo     *diskRepo
 	kubo     *kubo
 	news     *queue
@@ -90,7 +91,7 @@ func openOn(r *diskRepo, cfg Config, log *zap.Logger) (*Store, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	s := &Store{
-		log: log, host: cfg.Host, routing: cfg.Routing, patience: cfg.Patience, entries: maxEntries,
+		log: log, host: cfg.Host, routing: cfg.Routing, patience: cfg.Patience, entries: maxEntries, diskOf: diskOf,
 		repo: r, kubo: k, news: newQueue(), claims: newClaims(), roots: &roots{data: r.data}, turn: make(chan struct{}, 1),
 	}
 	s.life, s.die = context.WithCancelCause(context.Background())

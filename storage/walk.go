@@ -1,17 +1,56 @@
 package storage
 
 import (
+	"container/heap"
 	"context"
 
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
-// walk is what is still to be looked at for links, the last first.
+// Bounds of a walk. A block of 2 MiB can hold 50 thousand links to blocks of as
+// many, so that whoever makes a tree for it could fill this machine's memory with
+// what is still to be fetched.
+const (
+	// maxWants blocks are asked for at a time, or a few more for the readers of
+	// what is here.
+	maxWants = 16 << 10
+	// maxAhead bytes, about, are taken by what is known of and not looked at yet.
+	// A tree of honest files needs a few: it is walked from left to right, and a
+	// block has a thousand links.
+	maxAhead = 64 << 20
+	// maxBlocks may be in one tree: a file of 2 TiB. Each takes 400 bytes.
+	maxBlocks = 2 << 20
+	// maxAtHand steps keep their nodes in memory; those of others are read again.
+	maxAtHand = 1 << 10
+)
+
+var (
+	errTooWide    error = limitError("its blocks link to more others than are kept in mind at a time")
+	errManyBlocks error = limitError("it has more blocks than one reference may")
+)
+
+// walk is what is still to be looked at for links, from left to right.
 type walk struct {
-	steps []step
+	steps stepHeap
+	ahead int // bytes that steps take
 	seen  *cid.Set
 	wake  chan struct{}
+}
+
+// stepHeap has the step with the first place first.
+type stepHeap []step
+
+func (h stepHeap) Len() int           { return len(h) }
+func (h stepHeap) Less(i, j int) bool { return h[i].place < h[j].place }
+func (h stepHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *stepHeap) Push(x any)        { *h = append(*h, x.(step)) }
+func (h *stepHeap) Pop() any {
+	last := len(*h) - 1
+	s := (*h)[last]
+	(*h)[last] = step{}
+	*h = (*h)[:last]
+	return s
 }
 
 // step is one block of the tree.
@@ -28,12 +67,22 @@ func (w *walk) init() {
 }
 
 func (w *walk) push(s step) {
-	w.steps = append(w.steps, s)
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	if len(w.steps) >= maxAtHand {
+		s.node = nil
 	}
+	heap.Push(&w.steps, s)
+	w.ahead += s.bytes()
+	signal(w.wake)
 }
+
+func (w *walk) pop() step {
+	s := heap.Pop(&w.steps).(step)
+	w.ahead -= s.bytes()
+	return s
+}
+
+// bytes is about what a step takes.
+func (s step) bytes() int { return 200 + len(s.place) }
 
 // begin walks the tree below root, until the loader ends.
 func (l *loader) begin(root ipld.Node) {
@@ -52,13 +101,11 @@ func (l *loader) begin(root ipld.Node) {
 			}
 			for l.ctx.Err() == nil {
 				l.mu.Lock()
-				n := len(l.walk.steps)
-				if n == 0 {
+				if len(l.walk.steps) == 0 || len(l.wants) >= maxWants { // forget wakes it
 					l.mu.Unlock()
 					break
 				}
-				s := l.walk.steps[n-1]
-				l.walk.steps = l.walk.steps[:n-1]
+				s := l.walk.pop()
 				l.mu.Unlock()
 				if err := l.look(l.ctx, s); err != nil {
 					l.end(err)
@@ -96,7 +143,13 @@ func (l *loader) look(ctx context.Context, s step) error {
 		if k := links[i]; l.walk.seen.Visit(k.Cid) {
 			l.open++
 			l.walk.push(step{cid: k.Cid, place: child(s.place, i), size: clamp(k.Size)})
+			if l.walk.ahead > maxAhead {
+				return errTooWide
+			}
 		}
+	}
+	if l.walk.seen.Len() > maxBlocks {
+		return errManyBlocks
 	}
 	return nil
 }

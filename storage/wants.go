@@ -162,4 +162,5 @@ func (l *loader) forget(w *want) {
 	l.todo.remove(w)
 	l.noSwap(w)
 	close(w.had)
+	signal(l.walk.wake)
 }
