@@ -20,7 +20,7 @@ const (
 	codeMemory  = 2 * codeLife     // for which a node knows what became of a code
 	codeGrace   = 15 * time.Second // without a question, after which the asker is gone
 	maxWaiting  = 64
-	maxPerAddr  = 16  // of them, from one address: machines behind one NAT
+	maxPerSite  = 16  // of them, from one site: machines behind one NAT
 	maxVisitors = 256 // with those that wait no more
 )
 
@@ -43,6 +43,7 @@ type door struct {
 type visitor struct {
 	id     string
 	msg    []byte
+	site   string    // it first asked from
 	remote string    // it asked from, last
 	since  time.Time // it first asked
 	seen   time.Time // it last stopped asking
@@ -99,7 +100,7 @@ func (d *door) ask(remote string, msg []byte, now time.Time) (*visitor, <-chan s
 		if err := d.room(remote, now); err != nil {
 			return nil, nil, err
 		}
-		v = &visitor{id: id, msg: bytes.Clone(msg), since: now, used: make(chan struct{})}
+		v = &visitor{id: id, site: api.Site(remote), msg: bytes.Clone(msg), since: now, used: make(chan struct{})}
 		if d.visitors == nil {
 			d.visitors = make(map[string]*visitor)
 		}
@@ -116,16 +117,24 @@ func (d *door) ask(remote string, msg []byte, now time.Time) (*visitor, <-chan s
 	return v, v.turn, nil
 }
 
-// room makes place for one visitor more, or says why there is none.
+// room makes place for one visitor more, or says why there is none. When as many
+// wait as may, the newest of the site with most of them gives way to one of a site
+// that has fewer: so nobody who has but a few addresses keeps the others out.
 func (d *door) room(remote string, now time.Time) error {
-	waiting, near := 0, 0
+	site := api.Site(remote)
+	waiting, most := 0, site
+	sites := map[string]int{}
+	newest := map[string]*visitor{}
 	var old *visitor // of those that wait no more
 	for id, v := range d.visitors {
 		switch {
 		case v.state(now) == api.JoinWaiting:
 			waiting++
-			if api.Network(v.remote) == api.Network(remote) {
-				near++
+			if sites[v.site]++; sites[v.site] > sites[most] {
+				most = v.site
+			}
+			if n := newest[v.site]; n == nil || v.since.After(n.since) {
+				newest[v.site] = v
 			}
 		case now.Sub(v.since) >= codeMemory:
 			delete(d.visitors, id)
@@ -133,13 +142,26 @@ func (d *door) room(remote string, now time.Time) error {
 			old = v
 		}
 	}
-	if waiting >= maxWaiting || near >= maxPerAddr {
+	full := waiting >= maxWaiting
+	switch {
+	case sites[site] >= maxPerSite, full && sites[most] <= sites[site]+1:
 		return api.Errorf(api.CodeUnavailable, "too many machines wait to be let in there with a code: let in those that `node join ls` shows, try again later, or join with a token")
-	}
-	if len(d.visitors) >= maxVisitors {
-		delete(d.visitors, old.id)
+	case full:
+		d.dismiss(newest[most])
+	case len(d.visitors) >= maxVisitors:
+		d.dismiss(old)
 	}
 	return nil
+}
+
+// dismiss forgets a visitor. If it asks just now, it is told that nobody has let
+// it in yet, and asks again.
+func (d *door) dismiss(v *visitor) {
+	delete(d.visitors, v.id)
+	if v.turn != nil {
+		close(v.turn)
+		v.turn = nil
+	}
 }
 
 func (d *door) leave(v *visitor) {

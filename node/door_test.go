@@ -151,21 +151,21 @@ func TestDoorIsBounded(t *testing.T) {
 			_, err := d.wait(ctx, remote, msg)
 			return err
 		}
-		for i := range maxPerAddr {
+		for i := range maxPerSite {
 			if err := come(fmt.Sprintf("10.0.0.9:%d", i)); !errors.Is(err, context.Canceled) {
 				t.Fatalf("visitor %d: %v", i, err)
 			}
 		}
-		if err := come("10.0.0.9:999"); api.CodeOf(err) != api.CodeUnavailable {
+		if err := come("10.0.0.9:999"); err == nil || !strings.Contains(err.Error(), "too many machines") {
 			t.Errorf("one more from the same address: %v", err)
 		}
-		for i := maxPerAddr; i < maxWaiting; i++ {
+		for i := maxPerSite; i < maxWaiting; i++ {
 			if err := come(fmt.Sprintf("10.0.1.%d:1", i)); !errors.Is(err, context.Canceled) {
 				t.Fatalf("visitor %d: %v", i, err)
 			}
 		}
-		if err := come("10.9.9.9:1"); api.CodeOf(err) != api.CodeUnavailable {
-			t.Errorf("one more than %d: %v", maxWaiting, err)
+		if err := come("10.9.9.9:1"); !errors.Is(err, context.Canceled) || states(t, &d)[api.JoinWaiting] != maxWaiting {
+			t.Errorf("one more than %d, in place of one of many: %v", maxWaiting, err)
 		}
 		for i := range 2 * maxVisitors { // each of which waits no longer than a moment
 			if i%10 == 0 {
@@ -177,6 +177,50 @@ func TestDoorIsBounded(t *testing.T) {
 		}
 		if len(d.visitors) > maxVisitors {
 			t.Errorf("the door remembers %d", len(d.visitors))
+		}
+	})
+}
+
+// Somebody with a few addresses, who has a machine wait in every place there is,
+// keeps no other out.
+func TestDoorIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d door
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		come := func(remote string) (id string, answer chan error) {
+			_, msg, id := request(t)
+			answer = make(chan error, 1)
+			go func() {
+				_, err := d.wait(ctx, remote, msg)
+				answer <- err
+			}()
+			synctest.Wait()
+			return id, answer
+		}
+		var last chan error
+		for i := range maxWaiting {
+			time.Sleep(time.Millisecond)
+			_, last = come(fmt.Sprintf("[2001:db8:%x:%x::1]:1", i/maxPerSite, i))
+		}
+		honest, _ := come("10.0.0.9:1")
+		if got := states(t, &d)[api.JoinWaiting]; got != maxWaiting || d.visitors[honest] == nil {
+			t.Errorf("%d wait", got)
+		}
+		if err := <-last; err != nil { // it may ask again
+			t.Errorf("the one that gave way was told %v", err)
+		}
+		for i := range 100 {
+			_, refused := come(fmt.Sprintf("[2001:db8:%x:%x::1]:1", i%4, i))
+			if i%4 != 3 { // the last site has one fewer than the others by now
+				if err := <-refused; err == nil || !strings.Contains(err.Error(), "too many machines") {
+					t.Errorf("one more of a site that has its share: %v", err)
+				}
+			}
+		}
+		if d.visitors[honest] == nil {
+			t.Error("the one from elsewhere is not there any more")
 		}
 	})
 }
