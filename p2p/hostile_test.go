@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -348,5 +349,32 @@ func TestHelloRefused(t *testing.T) {
 				t.Error("it is in the roster")
 			}
 		})
+	}
+}
+
+// Peers that somebody has made up, of whom one hears by gossip alone, do not push
+// out of memory those that lead back to the swarm.
+func TestHearsayIsNotRemembered(t *testing.T) {
+	a, b := pair(t)
+	at := []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/10.9.9.9/tcp/1235")}
+	var fakes []peer.ID
+	for range maxKnown {
+		id := test.RandPeerIDFatal(t)
+		a.roster.hearGossip(id, announcement{Boot: 1, Seq: 1, addrs: at}, time.Now())
+		fakes = append(fakes, id)
+	}
+	c := start(t, Config{SwarmKey: a.cfg.SwarmKey, Bootstrap: []peer.AddrInfo{a.info()}})
+	for ctx := deadline(t); !a.known.has(c.id()); runtime.Gosched() { // a hears of it after the others
+		if ctx.Err() != nil {
+			t.Fatal("a peer that has spoken is not remembered")
+		}
+	}
+	if !a.known.has(b.id()) {
+		t.Error("a peer that was met is forgotten")
+	}
+	for _, id := range fakes {
+		if a.known.has(id) {
+			t.Fatalf("peer %s is remembered, which nobody has met", id)
+		}
 	}
 }

@@ -38,7 +38,9 @@ type knownPeer struct {
 	seen uint64 // in which order, not when: clocks may be wrong
 }
 
-// knownPeers remembers the peers that were met, in a file if path is set.
+// knownPeers remembers the peers that were met, in a file if path is set: those
+// that have spoken here themselves. Of others anybody can make up as many as would
+// push out all that lead back to the swarm.
 type knownPeers struct {
 	path  string
 	dirty chan struct{}
@@ -194,7 +196,7 @@ func (m *Mesh) remember(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		for _, p := range m.roster.Peers() { // those that followRoster has yet to see
-			if !p.Self {
+			if m.roster.hasSpoken(p.ID) {
 				m.known.saw(p)
 			}
 		}

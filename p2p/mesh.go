@@ -276,7 +276,9 @@ func (m *Mesh) followRoster(w *Watch) {
 			m.log.Info("peer gone", zap.Stringer("peer", p.ID), zap.String("why", c.Why))
 			continue
 		}
-		m.known.saw(p)
+		if m.roster.hasSpoken(p.ID) {
+			m.known.saw(p)
+		}
 		if boot, ok := here[p.ID]; !ok || boot != p.Boot {
 			here[p.ID] = p.Boot
 			m.host.ConnManager().Protect(p.ID, rosterTag)

@@ -184,6 +184,15 @@ func (r *Roster) hearGossip(from peer.ID, a announcement, now time.Time) (strang
 	return !e.direct
 }
 
+// hasSpoken reports whether a live peer has spoken over its own connection. This
+// node has not, to itself.
+func (r *Roster) hasSpoken(id peer.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.peers[id]
+	return ok && e.direct
+}
+
 // hearsay counts those that are known by gossip alone.
 func (r *Roster) hearsay() (n int) {
 	for _, e := range r.peers {
