@@ -153,8 +153,7 @@ func TestCollectLeavesWhatIsRead(t *testing.T) {
 	blocks := len(p.onDisk(t))
 	mustUnpin(t, p.Store, c)
 	r, w := io.Pipe()
-	done := make(chan error)
-	go func() { done <- p.Cat(t.Context(), c, w); w.Close() }()
+	go func() { w.CloseWithError(p.Cat(t.Context(), c, w)) }()
 	if _, err := io.ReadFull(r, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +169,8 @@ func TestCollectLeavesWhatIsRead(t *testing.T) {
 		t.Errorf("collected %+v, %v", got, err)
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(r, 3<<20-1))
-	if err := errors.Join(err, <-done); err != nil || n != 3<<20-1 {
-		t.Errorf("%d bytes more, %v", n, err)
+	if rest, end := r.Read(make([]byte, 1)); err != nil || end != io.EOF || rest != 0 || n != 3<<20-1 {
+		t.Errorf("%d bytes more, %v, %v", n, err, end)
 	}
 	if got, err := p.Collect(t.Context(), false); err != nil || got.Blocks != blocks {
 		t.Errorf("collected %+v, %v", got, err)

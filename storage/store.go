@@ -152,7 +152,7 @@ func ended(ctx context.Context, err error, dir string) error {
 		return nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		return cause
+		err = cause
 	}
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 		if errors.Is(err, full) { // which of the store's own files it was is no help

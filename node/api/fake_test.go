@@ -34,7 +34,8 @@ type fake struct {
 
 	joinFrom func(ctx context.Context, remote string, msg []byte) ([]byte, error)
 	pin      func(context.Context, string) (Pin, error)
-	late     error // ends lists after their last element
+	late     error  // ends lists after their last element
+	rest     func() // called before the last pin is listed
 }
 
 var when = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -156,7 +157,10 @@ func (f *fake) Ls(_ context.Context, path string, see func(Entry) error) error {
 
 func (f *fake) Pins(_ context.Context, what string, see func(Pin) error) error {
 	f.saw("pins", what)
-	for _, p := range f.pins {
+	for i, p := range f.pins {
+		if f.rest != nil && i == len(f.pins)-1 {
+			f.rest()
+		}
 		if err := see(p); err != nil {
 			return err
 		}
