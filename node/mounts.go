@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,9 +53,9 @@ func openMounts(cfg Config, home string) (executor.Folders, error) {
 		switch path := folders.Path(name); {
 		case path == "/":
 			return folders, refuse(name, "that is the whole machine, with this node's keys and everybody's secrets; offer the folder that has the data")
-		case within(home, path):
+		case within(home, path), holds(path, home):
 			return folders, refuse(name, "this node's home %s, with its keys, is in it; offer a folder beside it, or start the node with another --home", home)
-		case within(path, home):
+		case within(path, home), holds(home, path):
 			return folders, refuse(name, "it is in this node's home %s, where its keys and others' jobs are; offer a folder outside", home)
 		case slices.ContainsFunc(live, func(l string) bool { return within(path, l) }):
 			return folders, refuse(name, "it is no folder of data but a view of the running system; offer one that has the data")
@@ -67,6 +68,23 @@ func openMounts(cfg Config, home string) (executor.Folders, error) {
 func within(path, folder string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(folder, "/"))
 	return ok && (rest == "" || rest[0] == '/')
+}
+
+// holds is within the other way round, whatever the folder is called: one that is
+// mounted in two places has two names, as a container's volumes may have.
+func holds(folder, path string) bool {
+	it, err := os.Stat(folder)
+	if err != nil {
+		return false
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		if fi, err := os.Stat(at); err == nil && os.SameFile(fi, it) {
+			return true
+		}
+		if at == filepath.Dir(at) {
+			return false
+		}
+	}
 }
 
 // mountCheck is how often the folders that are offered are looked at: one that is

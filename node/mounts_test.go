@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shoal-mesh/shoal/executor"
 	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -141,5 +143,38 @@ func TestMountThatIsGoneIsNotOffered(t *testing.T) {
 		if (*last)["mount/disk"] != "yes" {
 			t.Errorf("back again, it announces %v", *last)
 		}
+	}
+}
+
+// The home is found under a second name too, as a volume has that a container
+// mounts twice.
+func TestHomeUnderAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	home, alias := filepath.Join(dir, "data", "home"), filepath.Join(dir, "alias")
+	if err := errors.Join(os.MkdirAll(filepath.Join(home, "work"), 0o700), os.Mkdir(alias, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Dir(home), alias, "", unix.MS_BIND, ""); errors.Is(err, unix.EPERM) {
+		t.Skip("only root may mount a folder in a second place")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Unmount(alias, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	for path, want := range map[string]string{
+		alias:                                "home " + home + ", with its keys, is in it",
+		filepath.Join(alias, "home"):         "home " + home,
+		filepath.Join(alias, "home", "work"): "is in this node's home",
+	} {
+		_, err := openMounts(Config{Mounts: map[string]string{"m": path}}, home)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %q", path, err, want)
+		}
+	}
+	if _, err := openMounts(Config{Mounts: map[string]string{"m": t.TempDir()}}, home); err != nil {
+		t.Errorf("a folder beside the home: %v", err)
 	}
 }
