@@ -263,7 +263,7 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, v any) error {
 		return c.failed(ctx, err)
 	case len(body) > maxReply:
 		return Errorf(CodeTooLarge, "the answer of %s is larger than the %d bytes that are taken", c.name, maxReply)
-	case mediaType(resp) != "application/json":
+	case mediaType(resp) != typeJSON:
 		return Errorf(CodeNotShoal, "%s answered with something else than JSON. Is the address right?", c.name)
 	}
 	if err := json.Unmarshal(body, v); err != nil {
@@ -284,13 +284,9 @@ func mediaType(resp *http.Response) string {
 // ask sends in as JSON, unless it is nil, and gives back the answer as a T.
 func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
 	var out T
-	q := request{method: method, path: path}
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return out, Errorf(CodeInvalid, "writing the request: %w", err)
-		}
-		q.body, q.contentType = bytes.NewReader(b), "application/json"
+	q, err := jsonRequest(method, path, in)
+	if err != nil {
+		return out, err
 	}
 	resp, err := c.do(ctx, q)
 	if err != nil {
@@ -298,4 +294,18 @@ func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T,
 	}
 	defer resp.Body.Close()
 	return out, c.decode(ctx, resp, &out)
+}
+
+// jsonRequest is a request with in as its body, in JSON, unless that is nil.
+func jsonRequest(method, path string, in any) (request, error) {
+	q := request{method: method, path: path}
+	if in == nil {
+		return q, nil
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return q, Errorf(CodeInvalid, "writing the request: %w", err)
+	}
+	q.body, q.contentType = bytes.NewReader(b), typeJSON
+	return q, nil
 }

@@ -68,7 +68,7 @@ func follow[T any](ctx context.Context, c *Client, path string, query url.Values
 }
 
 func followRequest[T any](ctx context.Context, c *Client, q request, see func(T) error) error {
-	q.header = http.Header{"Accept": {"text/event-stream"}}
+	q.header = http.Header{"Accept": {typeEvents}}
 	resp, err := c.do(ctx, q)
 	if err != nil {
 		return err

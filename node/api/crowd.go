@@ -72,16 +72,22 @@ func (c *countedConn) Close() error {
 
 // Site is where a caller at the remote address (IP:PORT) is, as far as one can
 // tell: an IPv4 address, or the /48 of IPv6 that a household or a company has. It
-// is for what is shared out among callers; what slows down one is counted by
-// Network.
-func Site(remote string) string {
+// is for what is shared out among callers.
+func Site(remote string) string { return prefixOf(remote, 48) }
+
+// hostOf is what a caller at the remote address has at its disposal, and what slows
+// down one is counted by: an IPv4 address, or the /64 that is given to a single
+// IPv6 host.
+func hostOf(remote string) string { return prefixOf(remote, 64) }
+
+func prefixOf(remote string, ipv6 int) string {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return remote
 	}
 	a := ap.Addr().Unmap().WithZone("")
 	if a.Is6() {
-		if p, err := a.Prefix(48); err == nil {
+		if p, err := a.Prefix(ipv6); err == nil {
 			return p.String()
 		}
 	}

@@ -66,8 +66,8 @@ func doctorRoute(r *routes, b Swarm) {
 type Neighbour interface {
 	// Now is the node's wall clock.
 	Now() time.Time
-	// Reach tries whether the caller can be reached at the addresses that it
-	// announces, and at no others.
+	// Reach tries whether the caller can be reached where its connections come
+	// from, and nowhere else.
 	Reach(ctx context.Context, caller job.PeerID, r ReachRequest) (Reach, error)
 }
 
@@ -83,8 +83,8 @@ type ReachRequest struct {
 
 // Reach is where a peer can be reached.
 type Reach struct {
-	Peers []Reached `json:"peers" doc:"The addresses that it announces, for peers."`
-	API   []Reached `json:"api" doc:"The same machines' HTTP port."`
+	Peers []Reached `json:"peers" doc:"The addresses that it announces for peers, of those IPs that its connections come from."`
+	API   []Reached `json:"api" doc:"Its HTTP API at these IPs."`
 }
 
 // Reached is what came of trying one address.
@@ -114,7 +114,7 @@ func neighbourRoutes(r *routes, n Neighbour) {
 	type request struct{ Body ReachRequest }
 	route(r, huma.Operation{
 		OperationID: "reach", Method: http.MethodPost, Path: "/v1/reach",
-		Summary: "Whether the node can reach the caller at the addresses that the caller announces",
+		Summary: "Whether the node can reach the caller where its connections come from",
 	}, func(ctx context.Context, in *request) (*reply[Reach], error) {
 		caller, ok := Caller(ctx)
 		if !ok {

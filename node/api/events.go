@@ -28,23 +28,28 @@ func events[I, E any](r *routes, op huma.Operation, run func(ctx context.Context
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: `Server-sent events. The data of an event without a name is JSON as described here; event "end" closes the stream, ` +
 			`event "problem" breaks it off with a problem in its data. Comments keep it alive.`,
-		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}},
+		Content: map[string]*huma.MediaType{typeEvents: {Schema: schema}},
 	}}
 	stream(r, op, func(_ context.Context, in *I) (*huma.StreamResponse, error) {
-		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			req, w := humago.Unwrap(hc)
-			s := &eventWriter{w: w, control: http.NewResponseController(w)}
-			r.serveEvents(req.Context(), s, func(ctx context.Context) error {
-				return run(ctx, in, func(v E) error {
-					data, err := json.Marshal(v)
-					if err != nil {
-						return fmt.Errorf("writing an event: %w", err)
-					}
-					return s.event("", data)
-				})
-			})
-		}}, nil
+		return sendEvents(r, func(ctx context.Context, send func(E) error) error { return run(ctx, in, send) }), nil
 	})
+}
+
+// sendEvents is an answer with the values that run sends.
+func sendEvents[E any](r *routes, run func(ctx context.Context, send func(E) error) error) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		req, w := humago.Unwrap(hc)
+		s := &eventWriter{w: w, control: http.NewResponseController(w)}
+		r.serveEvents(req.Context(), s, func(ctx context.Context) error {
+			return run(ctx, func(v E) error {
+				data, err := json.Marshal(v)
+				if err != nil {
+					return fmt.Errorf("writing an event: %w", err)
+				}
+				return s.event("", data)
+			})
+		})
+	}}
 }
 
 // serveEvents runs run, which writes to s, with heartbeats between, and ends
@@ -117,7 +122,7 @@ func (s *eventWriter) write(b []byte) error {
 	defer s.mu.Unlock()
 	if !s.open {
 		s.open = true
-		s.w.Header().Set("Content-Type", "text/event-stream")
+		s.w.Header().Set("Content-Type", typeEvents)
 		s.w.Header().Set("Cache-Control", "no-store")
 	}
 	_, err := s.w.Write(b)

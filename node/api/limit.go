@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -112,30 +111,13 @@ func (t *throttle) wait(remote string, now time.Time) time.Duration {
 }
 
 func (t *throttle) slot(remote string) *rate.Limiter {
-	i := maphash.String(t.seed, Network(remote)) % addrSlots
+	i := maphash.String(t.seed, hostOf(remote)) % addrSlots
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.slots[i] == nil {
 		t.slots[i] = rate.NewLimiter(joinsPerAddrSecond, joinsPerAddrAtOnce)
 	}
 	return t.slots[i]
-}
-
-// Network is what a caller at the remote address (IP:PORT) has at its disposal, and
-// what limits are counted by: an IPv4 address, or the /64 that is given to a
-// single IPv6 host.
-func Network(remote string) string {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return remote
-	}
-	a := ap.Addr().Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
 }
 
 func (t *throttle) middleware(ctx huma.Context, next func(huma.Context)) {

@@ -23,8 +23,6 @@ func listOf[T any](r *routes) map[string]*huma.Response {
 	return map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{typeJSON: {Schema: schema}}}}
 }
 
-const typeJSON = "application/json"
-
 // sendList sends what each calls see with.
 func sendList[T any](r *routes, each func(context.Context, func(T) error) error) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {

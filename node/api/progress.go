@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 // Progress is how far a fetch is, in bytes.
@@ -61,35 +60,24 @@ func pinRoute(r *routes, b Store) {
 		Description: `With "Accept: text/event-stream", server-sent events say how far it is; the last of them has the pin. ` +
 			`Event "end" closes the stream, event "problem" breaks it off with a problem in its data.`,
 		Responses: map[string]*huma.Response{"200": {Description: "It is pinned.", Content: map[string]*huma.MediaType{
-			"application/json": schema(Pin{}), "text/event-stream": schema(PinEvent{}),
+			typeJSON: schema(Pin{}), typeEvents: schema(PinEvent{}),
 		}}},
 	}, func(ctx context.Context, in *pinRequest) (*huma.StreamResponse, error) {
-		if !strings.Contains(in.Accept, "text/event-stream") {
+		if !strings.Contains(in.Accept, typeEvents) {
 			pin, err := b.Pin(ctx, in.Body)
 			if err != nil {
 				return nil, err
 			}
 			return &huma.StreamResponse{Body: func(hc huma.Context) {
-				hc.SetHeader("Content-Type", "application/json")
+				hc.SetHeader("Content-Type", typeJSON)
 				_ = json.NewEncoder(hc.BodyWriter()).Encode(pin)
 			}}, nil
 		}
-		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			req, w := humago.Unwrap(hc)
-			s := &eventWriter{w: w, control: http.NewResponseController(w)}
-			r.serveEvents(req.Context(), s, func(ctx context.Context) error { return pinEvents(ctx, b, in.Body, s) })
-		}}, nil
+		return sendEvents(r, func(ctx context.Context, send func(PinEvent) error) error { return pinEvents(ctx, b, in.Body, send) }), nil
 	})
 }
 
-func pinEvents(ctx context.Context, b Store, what PinRequest, s *eventWriter) error {
-	send := func(e PinEvent) error {
-		data, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		return s.event("", data)
-	}
+func pinEvents(ctx context.Context, b Store, what PinRequest, send func(PinEvent) error) error {
 	var latest Progress
 	pin, err := b.Pin(WithProgress(ctx, func(p Progress) {
 		latest = p
@@ -104,11 +92,11 @@ func pinEvents(ctx context.Context, b Store, what PinRequest, s *eventWriter) er
 // pinWatched is Pin that hears how far it is.
 func (c *Client) pinWatched(ctx context.Context, r PinRequest, see func(Progress)) (Pin, error) {
 	var pin *Pin
-	body, err := json.Marshal(r)
+	q, err := jsonRequest(http.MethodPost, "/v1/pins", r)
 	if err != nil {
 		return Pin{}, err
 	}
-	err = followRequest(ctx, c, request{method: http.MethodPost, path: "/v1/pins", body: strings.NewReader(string(body)), contentType: "application/json"}, func(e PinEvent) error {
+	err = followRequest(ctx, c, q, func(e PinEvent) error {
 		see(e.Progress)
 		if e.Pin != nil {
 			pin = e.Pin
@@ -124,7 +112,7 @@ func (c *Client) pinWatched(ctx context.Context, r PinRequest, see func(Progress
 	return *pin, nil
 }
 
-// watched is a body whose bytes are countedBody as they come.
+// watched is a body whose bytes are counted as they come.
 func watched(ctx context.Context, resp *http.Response) io.Reader {
 	see := ProgressOf(ctx)
 	if see == nil {

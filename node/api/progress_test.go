@@ -45,6 +45,15 @@ func TestPinSaysHowFarItIs(t *testing.T) {
 	}
 }
 
+// A request whose answer is watched has a body, which is signed like any other.
+func TestSignedPinSaysHowFarItIs(t *testing.T) {
+	c, _ := publicServer(t, pinning(nil))
+	var last Progress
+	pin, err := c.Signed(aKey(1)).Pin(WithProgress(t.Context(), func(p Progress) { last = p }), PinRequest{CID: "bafy"})
+	want(t, pin.Name, "book", err)
+	want(t, last, Progress{10, 7}, nil)
+}
+
 func TestPinFailsBesideProgress(t *testing.T) {
 	c, _ := localServer(t, pinning(Errorf(CodeNoSuchCID, "nobody has it")))
 	_, err := c.Pin(WithProgress(t.Context(), func(Progress) {}), PinRequest{CID: "bafy"})

@@ -113,16 +113,16 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
-func TestNetwork(t *testing.T) {
-	for remote, want := range map[string]string{
-		"10.0.0.1:80":             "10.0.0.1",
-		"[::ffff:10.0.0.1]:80":    "10.0.0.1",
-		"[2001:db8:1:2:3::4]:80":  "2001:db8:1:2::/64",
-		"[2001:db8:1:2:9::9]:443": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:443":      "fe80::/64",
-		"12D3KooW":                "12D3KooW",
+func TestWhereCallersAre(t *testing.T) {
+	for remote, want := range map[string][2]string{
+		"10.0.0.1:80":             {"10.0.0.1", "10.0.0.1"},
+		"[::ffff:10.0.0.1]:80":    {"10.0.0.1", "10.0.0.1"},
+		"[2001:db8:1:2:3::4]:80":  {"2001:db8:1:2::/64", "2001:db8:1::/48"},
+		"[2001:db8:1:2:9::9]:443": {"2001:db8:1:2::/64", "2001:db8:1::/48"},
+		"[fe80::1%eth0]:443":      {"fe80::/64", "fe80::/48"},
+		"12D3KooW":                {"12D3KooW", "12D3KooW"},
 	} {
-		if got := Network(remote); got != want {
+		if got := [2]string{hostOf(remote), Site(remote)}; got != want {
 			t.Errorf("%s: got %s, want %s", remote, got, want)
 		}
 	}

@@ -17,6 +17,14 @@ import (
 // less than the half minute after which middle boxes forget a connection.
 const heartbeat = 15 * time.Second
 
+// Content types.
+const (
+	typeJSON   = "application/json"
+	typeEvents = "text/event-stream"
+	typeTar    = "application/x-tar"
+	typeOctets = "application/octet-stream"
+)
+
 // routes is a handler in the making, and the handler once it is made.
 type routes struct {
 	api  huma.API
@@ -37,8 +45,8 @@ func newRoutes(title, description string, log *zap.Logger) *routes {
 			Info:       &huma.Info{Title: title, Description: description, Version: "1"},
 			Components: &huma.Components{Schemas: newRegistry("#/components/schemas/")},
 		},
-		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
-		DefaultFormat:                "application/json",
+		Formats:                      map[string]huma.Format{typeJSON: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                typeJSON,
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{fromHuma},
 	})}

@@ -14,12 +14,6 @@ import (
 	"github.com/shoal-mesh/shoal/node/api/sign"
 )
 
-// Content types of the store's streams.
-const (
-	typeTar    = "application/x-tar"
-	typeOctets = "application/octet-stream"
-)
-
 // upload is a request whose body the handler reads as it comes.
 type upload struct {
 	Name string `query:"name" maxLength:"255" doc:"The name of the pin; by default that of what is at the top of the archive."`

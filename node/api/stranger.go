@@ -87,7 +87,7 @@ func (s stranger) fetchID(ctx context.Context) (ID, error) {
 		return ID{}, fmt.Errorf("asking %s for its peer ID: %w", s.base, err)
 	}
 	var id ID
-	if contentType != "application/json" || json.Unmarshal(body, &id) != nil || id.Peer == "" {
+	if contentType != typeJSON || json.Unmarshal(body, &id) != nil || id.Peer == "" {
 		return ID{}, fmt.Errorf("asking %s for its peer ID: %w", s.base, s.notShoal("its answer has no peer ID"))
 	}
 	return id, nil
