@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -119,14 +121,15 @@ func (b *bench) fetch(ctx context.Context, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	var raw, pin, file, from3 sample
+	var raw, kept, pin, file, from3 sample
 	for range b.fetches {
 		for _, m := range []struct {
 			to *sample
 			at *mate
 			do func() error
 		}{
-			{&raw, nil, func() error { return one.raw(ctx, givers[0]) }},
+			{&raw, nil, func() error { return one.raw(ctx, givers[0], io.Discard) }},
+			{&kept, nil, func() error { return one.rawToDisk(ctx, givers[0], b.home()) }},
 			{&pin, one, func() error { _, err := one.Pin(ctx, cid, ""); return err }},
 			{&from3, three, func() error { _, err := three.Pin(ctx, cid, ""); return err }},
 			{&file, one, func() error { return one.Fetch(ctx, cid, b.home()) }},
@@ -148,6 +151,7 @@ func (b *bench) fetch(ctx context.Context, r *report) (err error) {
 		what string
 		took sample
 	}{
+		{"a raw stream of 256 MiB into one file, synced, median", kept},
 		{"fetch 256 MiB from one connected peer, into the store, synced, median", pin},
 		{"fetch 256 MiB from one connected peer, into the store and a file, median", file},
 		{"fetch 256 MiB from three connected peers, into the store, synced, median", from3},
@@ -164,16 +168,31 @@ func (b *bench) fetch(ctx context.Context, r *report) (err error) {
 func rate(s sample) string { return fmt.Sprintf("%.0f MB/s", fetchSize/1e6/s.median().Seconds()) }
 
 // raw reads as much over a stream as a fetch does.
-func (m *mate) raw(ctx context.Context, from *mate) error {
+func (m *mate) raw(ctx context.Context, from *mate, to io.Writer) error {
 	s, err := m.mesh.Host().NewStream(ctx, from.mesh.Host().ID(), rawStream)
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(io.Discard, s)
+	n, err := io.Copy(to, s)
 	if err == nil && n != fetchSize {
 		err = fmt.Errorf("%d bytes came over a raw stream", n)
 	}
 	return err
+}
+
+// rawToDisk is raw that keeps what comes: what the disk costs without a store.
+func (m *mate) rawToDisk(ctx context.Context, from *mate, path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	// Behind a buffer as large as a block, and not by the file's own ReadFrom.
+	w := bufio.NewWriterSize(struct{ io.Writer }{f}, 1<<20)
+	err = m.raw(ctx, from, struct{ io.Writer }{w})
+	if err == nil {
+		err = w.Flush()
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // give has peers store what make makes, and returns its CID.
