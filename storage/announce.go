@@ -127,10 +127,7 @@ func (q *queue) push(c cid.Cid) bool {
 		return false
 	}
 	q.roots = append(q.roots, c)
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	signal(q.wake)
 	return true
 }
 

@@ -33,11 +33,11 @@
 // # What not to assume
 //
 // A block that nobody pinned can be gone at any time. Sizes of folders are those
-// of their blocks: a little
-// more than the sum of the files. A link in a folder is kept as a link and is
-// never followed, neither on the way in nor on the way out; where it points is
-// for the reader to check. Nothing bounds the size of what a CID names: a
-// caller that fetches for a stranger bounds the disk that it writes to.
+// of their blocks: a little more than the sum of the files. A link in a folder is
+// kept as a link and is never followed, neither on the way in nor on the way out;
+// where it points is for the reader to check. Nothing bounds the size of what a CID
+// names: a few blocks can unfold to a file of any. Fetch stops before it fills the
+// disk that it writes to; whoever reads Tar or Cat for a stranger bounds that.
 //
 // # Where blocks come from
 //

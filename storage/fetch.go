@@ -153,7 +153,8 @@ func (s sparing) Write(b []byte) (int, error) {
 
 // Tar writes what ref names as a tar archive with one thing at its top, named
 // as the last part of ref. It begins as soon as the first blocks are here, so
-// that an error can come after a part of it was written. See Fetch for where it comes from and for errors.
+// that an error can come after a part of it was written. See Fetch for where it
+// comes from and for errors.
 func (s *Store) Tar(ctx context.Context, ref string, w io.Writer) error {
 	return s.stream(ctx, ref, func(ctx context.Context, r Ref, dag ipld.NodeGetter, nd ipld.Node) error {
 		out := tar.NewWriter(w)
@@ -185,8 +186,7 @@ func tarEntry(out *tar.Writer, e entry) error {
 }
 
 // Cat writes the bytes of the file that ref names, from when the first of them
-// are here, as with Tar. See Fetch for where it comes
-// from and for errors.
+// are here, as with Tar. See Fetch for where it comes from and for errors.
 func (s *Store) Cat(ctx context.Context, ref string, w io.Writer) error {
 	return s.stream(ctx, ref, func(ctx context.Context, r Ref, dag ipld.NodeGetter, nd ipld.Node) error {
 		st, _, err := statNode(nd)

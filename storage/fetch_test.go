@@ -137,7 +137,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- b.Fetch(ctx, folder, filepath.Join(dir, "out")) }()
-	if _, err := b.Stat(t.Context(), folder); err != nil { // the fetch has begun to get something
+	if err := b.Ls(t.Context(), folder, func(Entry) error { return nil }); err != nil { // the fetch has begun to get something
 		t.Error(err)
 	}
 	cancel()
@@ -168,7 +168,7 @@ func TestPinFetchesAllOfIt(t *testing.T) {
 	}
 }
 
-func TestStatAndCat(t *testing.T) {
+func TestLsAndCatOfAFile(t *testing.T) {
 	p := newPeer(t)
 	dir := filepath.Join(t.TempDir(), "folder")
 	write(t, filepath.Join(dir, "file"), "12345")
@@ -177,9 +177,14 @@ func TestStatAndCat(t *testing.T) {
 	}
 	folder := mustPut(t, p.Store, dir)
 	for path, want := range map[string]Stat{"file": {Size: 5, Kind: File}, "link": {Kind: Symlink}} {
-		got, err := p.Stat(t.Context(), folder+"/"+path)
-		if err != nil || got.Size != want.Size || got.Kind != want.Kind {
-			t.Errorf("%s: %v, %v", path, got, err)
+		err := p.Ls(t.Context(), folder+"/"+path, func(got Entry) error {
+			if got.Name != path || got.Size != want.Size || got.Kind != want.Kind {
+				t.Errorf("%s is %v", path, got)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 	var out bytes.Buffer

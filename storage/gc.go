@@ -144,9 +144,6 @@ func (s *Store) mark(ctx context.Context) (keptBlocks, error) {
 	})
 }
 
-// isRaw tells that a block has no links.
-func isRaw(c cid.Cid) bool { return c.Type() == cid.Raw }
-
 // blockFile is a block on the disk.
 type blockFile struct {
 	hash    string // multihash

@@ -51,7 +51,7 @@ func (l *loader) took(w *want, b blocks.Block) error {
 // had notes that a block is here: in memory until it is stored, or stored. The
 // caller holds the mutex.
 func (l *loader) had(w *want, b blocks.Block, stored bool) error {
-	if w.walk && w.cid.Type() != cid.Raw {
+	if w.walk && !isRaw(w.cid) {
 		nd, err := decode(b)
 		if err != nil {
 			return err

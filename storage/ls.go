@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
@@ -62,7 +61,7 @@ func (s *Store) Ls(ctx context.Context, ref string, see func(Entry) error) error
 // statLink describes what a folder's entry links to by what is on this disk.
 func (s *Store) statLink(ctx context.Context, l *ipld.Link) (Stat, error) {
 	st := Stat{CID: l.Cid.String(), Size: clamp(l.Size)}
-	if l.Cid.Type() == cid.Raw {
+	if isRaw(l.Cid) {
 		st.Kind = File
 		return st, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/ipld/unixfs"
 	uio "github.com/ipfs/boxo/ipld/unixfs/io"
+	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
@@ -41,6 +42,9 @@ const (
 	maxEntries = 1 << 20
 	maxDepth   = 256
 )
+
+// isRaw tells that a block has no links.
+func isRaw(c cid.Cid) bool { return c.Type() == cid.Raw }
 
 // statNode tells what a node is. The target is where a symbolic link points.
 func statNode(nd ipld.Node) (st Stat, target string, err error) {

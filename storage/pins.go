@@ -166,27 +166,3 @@ func (s *Store) eachPin(ctx context.Context, name string, see func(PinInfo) erro
 		return see(p)
 	})
 }
-
-// Stat describes what ref names, asking peers for its root if it is not here.
-// See Fetch for errors.
-func (s *Store) Stat(ctx context.Context, ref string) (Stat, error) {
-	r, err := ParseRef(ref)
-	if err != nil {
-		return Stat{}, err
-	}
-	ctx, end, err := s.begin(ctx)
-	if err != nil {
-		return Stat{}, err
-	}
-	defer end()
-	held := s.claims.begin()
-	defer held.keep()
-	l := s.newLoader(ctx, r, held, fetching{})
-	defer l.stop()
-	nd, err := find(l.ctx, l, r)
-	if err != nil {
-		return Stat{}, l.explain(err)
-	}
-	st, _, err := statNode(nd)
-	return st, err
-}

@@ -14,8 +14,9 @@ import (
 )
 
 // Put stores the file or folder at path, pins it for a job, and has it announced
-// by Run. The pin has the name given, or, if there is none, that of path. Links at path and below are stored as links. What the folders above path are
-// is the caller's to know: links among those are followed, as ever.
+// by Run. The pin has the name given, or, if there is none, that of path. Links at
+// path and below are stored as links. What the folders above path are is the
+// caller's to know: links among those are followed, as ever.
 //
 // Devices, sockets, pipes and files with setuid or setgid bits are a
 // RefusedError. What changes while it is read is stored as it was read, or is an

@@ -101,10 +101,7 @@ func (r *room) beyond(need int64) (over int64, disk bool) {
 func (r *room) check(need int64) error {
 	over, _ := r.beyond(need)
 	if over > -int64(float64(r.limit)*(1-highWater)) {
-		select {
-		case r.full <- struct{}{}:
-		default:
-		}
+		signal(r.full)
 	}
 	if over > 0 {
 		return r.refusal(need)

@@ -61,13 +61,6 @@ func (a ask) size() int64 {
 // nudge has the source look for something to ask for.
 func (s *source) nudge() { signal(s.wake) }
 
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 var errWrongBytes = errors.New("it sent other bytes than the CID names")
 
 // serve asks the source for what is wanted, and takes in what it answers, until

@@ -161,3 +161,11 @@ func ended(ctx context.Context, err error, dir string) error {
 	}
 	return err
 }
+
+// signal leaves a token in a channel that has room for one, for whoever waits there.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -174,7 +174,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	for _, call := range []func() error{
 		func() error { return s.Fetch(t.Context(), unknownCID, filepath.Join(dir, "out")) },
 		func() error { _, err := s.Pin(t.Context(), unknownCID, ""); return err },
-		func() error { _, err := s.Stat(t.Context(), unknownCID); return err },
+		func() error { return s.Ls(t.Context(), unknownCID, func(Entry) error { return nil }) },
 		func() error { return s.Run(t.Context()) },
 	} {
 		go func() { ended <- call() }()

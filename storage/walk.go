@@ -158,7 +158,7 @@ func (l *loader) look(ctx context.Context, s step) error {
 // if that may have links. Most blocks are raw and link to nothing: one that is
 // on the disk needs not be read.
 func (l *loader) spot(ctx context.Context, s *step) (here bool, err error) {
-	if s.cid.Type() != cid.Raw || s.cid.Equals(emptyFile.Cid()) {
+	if !isRaw(s.cid) || s.cid.Equals(emptyFile.Cid()) {
 		s.node, err = l.here(ctx, s.cid)
 		return s.node != nil, err
 	}

@@ -56,7 +56,7 @@ func child(place string, i int) string {
 func guess(c cid.Cid, size int64) int64 {
 	const overhead = 64
 	switch {
-	case c.Type() != cid.Raw: // the size is that of all that is below
+	case !isRaw(c): // the size is that of all that is below
 		return min(max(size, 1<<10), 64<<10)
 	case size <= 0:
 		return 256 << 10

@@ -7,8 +7,8 @@
 //	s := blockstream.NewServer(host, blocks, log)   // serves until s.Close
 //
 //	c, err := blockstream.Open(ctx, host, peer)     // on another host
-//	err = c.Ask(blockstream.Request{Kind: blockstream.Want, CID: id})
-//	a, err := c.Next()                              // Block, None or Here
+//	err = c.Ask(within, blockstream.Request{Kind: blockstream.Want, CID: id})
+//	a, err := c.Next(within)                        // Block, None or Here
 //
 // # What it promises, and what not
 //

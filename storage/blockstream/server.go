@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -52,8 +51,6 @@ type Server struct {
 	blocks Blocks
 	log    *zap.Logger
 	limits *limits
-	sent   atomic.Int64
-	count  atomic.Int64
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -77,9 +74,6 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.work.Wait()
 }
-
-// Sent is how many blocks, and how many bytes of them, have left so far.
-func (s *Server) Sent() (blocks, bytes int64) { return s.count.Load(), s.sent.Load() }
 
 func (s *Server) handle(st network.Stream) {
 	s.mu.Lock()
@@ -185,8 +179,6 @@ func (s *Server) answer(out *bufio.Writer, r Request) (here bool, err error) {
 	if n != int64(size) {
 		return true, fmt.Errorf("block %s was cut short while it was sent", r.CID)
 	}
-	s.count.Add(1)
-	s.sent.Add(n)
 	return true, nil
 }
 
