@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/shoal-mesh/shoal/node/api"
 )
 
 func (p *program) add() *cli.Command {
@@ -16,18 +18,11 @@ func (p *program) add() *cli.Command {
 		ArgsUsage:   "PATH",
 		Description: p.examples("Prints its CID, under which every peer of the swarm can fetch it. It is pinned: kept until `pin rm`.", "node add README.md", "node add --name handbook README.md"),
 		Flags:       []cli.Flag{&cli.StringFlag{Name: "name", Usage: "call the pin `NAME`", DefaultText: "that of the file or folder"}, formatFlag(), p.homeFlag()},
-		Action:      p.runAdd,
+		Action:      p.asking(1, 1, p.runAdd),
 	}
 }
 
-func (p *program) runAdd(c *cli.Context) error {
-	if err := need(c, 1, 1); err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
+func (p *program) runAdd(c *cli.Context, as string, client *api.Client) error {
 	// A link that was named is what it points to; links below it are not.
 	path, err := filepath.EvalSymlinks(c.Args().First())
 	if err != nil {
@@ -42,10 +37,6 @@ func (p *program) runAdd(c *cli.Context) error {
 		return usage("add %s: %w", path, cause(err))
 	}
 	defer folder.Close()
-	client, err := p.client(c)
-	if err != nil {
-		return err
-	}
 	added, err := addFrom(c.Context, client, folder, name, c.String("name"))
 	if err != nil {
 		return fmt.Errorf("add %s: %w", path, err)

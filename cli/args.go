@@ -150,6 +150,21 @@ func names(commands []*cli.Command) []string {
 	return out
 }
 
+// printing is the action of a command that takes so many arguments (see need), and
+// prints in the format of -o. What was typed is checked first.
+func printing(least, most int, f func(c *cli.Context, as string) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := need(c, least, most); err != nil {
+			return err
+		}
+		as, err := format(c)
+		if err != nil {
+			return err
+		}
+		return f(c, as)
+	}
+}
+
 // need refuses a number of arguments that the command does not take. most < 0
 // is any number.
 func need(c *cli.Context, least, most int) error {

@@ -15,12 +15,9 @@ func (p *program) cat() *cli.Command {
 			if err := need(c, 1, 1); err != nil {
 				return err
 			}
-			ref, ok, err := contentRef(c.Args().First())
+			ref, err := p.content(c.Args().First())
 			if err != nil {
 				return err
-			}
-			if !ok {
-				return usage("%q is no CID; %s prints that of a file or folder", c.Args().First(), p.command("add", "PATH"))
 			}
 			client, err := p.client(c)
 			if err != nil {

@@ -29,6 +29,10 @@ func (p *program) homeOf(c *cli.Context) (string, error) {
 		}
 		return home, nil
 	}
+	return defaultHome()
+}
+
+func defaultHome() (string, error) {
 	if os.Geteuid() == 0 {
 		return rootHome, nil
 	}
@@ -41,7 +45,7 @@ func (p *program) homeOf(c *cli.Context) (string, error) {
 
 // onThisMachine are the commands that work on the files of a home and not
 // through the node that may run with it. All others that take --home take --node.
-var onThisMachine = []string{"serve", "config show", "key authorize", "key list"}
+var onThisMachine = []string{"serve", "config show", "key authorize", "key ls"}
 
 func (p *program) nodeFlag() cli.Flag {
 	return &cli.StringFlag{Name: "node", EnvVars: []string{"SHOAL_NODE"}, Usage: "ask the node at `URL` in place of the local one: HOST[:PORT], http(s)://… or a socket; see key --help"}
@@ -140,21 +144,14 @@ func (p *program) command(words ...string) string {
 	return line
 }
 
-// asking is the action of a command that takes n arguments, asks the node, and
-// prints its answer in the format of -o. What was typed is checked first.
-func (p *program) asking(n int, f func(c *cli.Context, as string, client *api.Client) error) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		if err := need(c, n, n); err != nil {
-			return err
-		}
-		as, err := format(c)
-		if err != nil {
-			return err
-		}
+// asking is the action of a command that asks the node, and prints its answer in the
+// format of -o; see printing.
+func (p *program) asking(least, most int, f func(c *cli.Context, as string, client *api.Client) error) cli.ActionFunc {
+	return printing(least, most, func(c *cli.Context, as string) error {
 		client, err := p.client(c)
 		if err != nil {
 			return err
 		}
 		return f(c, as, client)
-	}
+	})
 }

@@ -179,7 +179,7 @@ func (p *program) arguments(ctx context.Context, command, home string) (out []st
 	}
 	if home == "" {
 		var err error
-		if home, err = p.homeOf(cli.NewContext(p.app(), nil, nil)); err != nil {
+		if home, err = defaultHome(); err != nil {
 			return nil
 		}
 	}

@@ -23,19 +23,12 @@ func (p *program) config() *cli.Command {
 				"node config show",
 				"node config show --label site=attic -o yaml"),
 			Flags:  append(p.serveFlags(), formatFlag()),
-			Action: p.showConfig,
+			Action: printing(0, 0, p.showConfig),
 		}},
 	}
 }
 
-func (p *program) showConfig(c *cli.Context) error {
-	if err := need(c, 0, 0); err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
+func (p *program) showConfig(c *cli.Context, as string) error {
 	set, err := p.settle(c)
 	if err != nil {
 		return err

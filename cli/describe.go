@@ -19,7 +19,7 @@ func (p *program) describe() *cli.Command {
 		ArgsUsage:   "JOB",
 		Description: p.examples("Where it runs and why there, what it reads and wrote, what it used, and what happened to it. The first letters of an ID are enough.", `node describe "$(node submit examples/wordcount/job.yaml --wait)"`),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: p.asking(1, func(c *cli.Context, as string, client *api.Client) error {
+		Action: p.asking(1, 1, func(c *cli.Context, as string, client *api.Client) error {
 			j, err := client.Job(c.Context, c.Args().First())
 			if err != nil {
 				return err

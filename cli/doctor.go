@@ -24,22 +24,11 @@ func (p *program) doctor() *cli.Command {
 			"Where none runs, it looks at the home, the ports and the machine. Each finding is ok, a warning or a problem, with what to do; with a problem the exit code is 1.",
 			"node doctor", "node doctor -o json"),
 		Flags:  []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: p.runDoctor,
+		Action: p.asking(0, 0, p.runDoctor),
 	}
 }
 
-func (p *program) runDoctor(c *cli.Context) error {
-	if err := need(c, 0, 0); err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
-	client, err := p.client(c)
-	if err != nil {
-		return err
-	}
+func (p *program) runDoctor(c *cli.Context, as string, client *api.Client) error {
 	report, err := client.Doctor(c.Context)
 	if p.asks && (nobody(err) || errors.Is(err, syscall.ENOTDIR)) && !errors.Is(err, fs.ErrPermission) {
 		report, err = p.examine(c)
@@ -112,12 +101,8 @@ func summary(r api.Report) string {
 	}
 	var parts []string
 	for _, s := range []api.Status{api.Problem, api.Warning} {
-		switch n[s] {
-		case 0:
-		case 1:
-			parts = append(parts, "1 "+string(s))
-		default:
-			parts = append(parts, fmt.Sprintf("%d %ss", n[s], s))
+		if n[s] > 0 {
+			parts = append(parts, many(n[s], string(s)))
 		}
 	}
 	if len(parts) == 0 {

@@ -17,7 +17,7 @@ func (p *program) gc() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be removed", DisableDefaultText: true},
 			formatFlag(), p.homeFlag(),
 		},
-		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
+		Action: p.asking(0, 0, func(c *cli.Context, as string, client *api.Client) error {
 			dry := c.Bool("dry-run")
 			got, err := client.Collect(c.Context, dry)
 			if err != nil {

@@ -77,6 +77,15 @@ func contentRef(s string) (ref string, ok bool, err error) {
 	return bare, true, nil
 }
 
+// content is contentRef where nothing but content will do.
+func (p *program) content(s string) (ref string, err error) {
+	ref, ok, err := contentRef(s)
+	if err == nil && !ok {
+		err = usage("%q is no CID; %s prints that of a file or folder", s, p.command("add", "PATH"))
+	}
+	return ref, err
+}
+
 // fetchJob writes every output of a job into its folder below dir.
 func (p *program) fetchJob(ctx context.Context, client *api.Client, id, dir string) error {
 	j, err := client.Job(ctx, id)

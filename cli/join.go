@@ -23,7 +23,7 @@ func (p *program) join() *cli.Command {
 			Description: p.examples("At any node of the swarm, whichever the machine asks. A code lets in one machine once, within ten minutes. Prints the peer ID of the machine.",
 				"node join approve ABCD-EFGH-JKMN-PQRS-G"),
 			Flags: []cli.Flag{formatFlag(), p.homeFlag()},
-			Action: p.asking(1, func(c *cli.Context, as string, client *api.Client) error {
+			Action: p.asking(1, 1, func(c *cli.Context, as string, client *api.Client) error {
 				a, err := client.Approve(c.Context, c.Args().First())
 				if err != nil {
 					return err
@@ -39,7 +39,7 @@ func (p *program) join() *cli.Command {
 			Usage:       "list the machines that wait",
 			Description: p.examples("At any node of the swarm. Their codes are on their own screens, and nowhere else.", "node join ls"),
 			Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-			Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
+			Action: p.asking(0, 0, func(c *cli.Context, as string, client *api.Client) error {
 				l, err := client.Waiting(c.Context)
 				if err != nil {
 					return err

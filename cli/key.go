@@ -24,7 +24,7 @@ func (p *program) key() *cli.Command {
 			"Signing hides nothing: over http:// the network can read what is asked and answered, and can forge answers. Where it is not to be trusted, "+
 			"put a proxy that speaks https in front of the node and passes paths on as they are, or use an SSH tunnel. --node 12D3…@HOST asks that node and no other that may answer there.",
 			"node key show",
-			"node key list"),
+			"node key ls"),
 		Subcommands: []*cli.Command{p.keyShow(), p.keyAuthorize(), p.keyList()},
 	}
 }
@@ -35,14 +35,7 @@ func (p *program) keyShow() *cli.Command {
 		Usage:       "print your key, as nodes list it",
 		Description: p.examples("Prints the line for the file authorized_keys of a node, or for `key authorize` there. The key is made if there is none.", "node key show"),
 		Flags:       []cli.Flag{formatFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 0, 0); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
+		Action: printing(0, 0, func(c *cli.Context, as string) error {
 			key, file, err := clientKey()
 			if err != nil {
 				return err
@@ -50,12 +43,12 @@ func (p *program) keyShow() *cli.Command {
 			own := ownKey{node.Authorized{Key: sign.KeyOf(key), Name: whoAmI()}, file}
 			return p.show(as, own, func(w io.Writer, wide bool) {
 				if wide {
-					row(w, own.Key.String(), own.Name, own.File)
+					row(w, own.Key, own.Name, own.File)
 					return
 				}
 				row(w, strings.TrimSpace(own.Key.String()+" "+own.Name))
 			})
-		},
+		}),
 	}
 }
 
@@ -106,18 +99,12 @@ func (p *program) keyAuthorize() *cli.Command {
 
 func (p *program) keyList() *cli.Command {
 	return &cli.Command{
-		Name:        "list",
+		Name:        "ls",
+		Aliases:     []string{"list"},
 		Usage:       "list the keys whose owners may ask the node of this machine",
-		Description: p.examples("What the node makes of the file authorized_keys in its home, and on stderr what it leaves out.", "node key list"),
+		Description: p.examples("What the node makes of the file authorized_keys in its home, and on stderr what it leaves out.", "node key ls"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 0, 0); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
+		Action: printing(0, 0, func(c *cli.Context, as string) error {
 			home, err := p.homeOf(c)
 			if err != nil {
 				return err
@@ -135,10 +122,10 @@ func (p *program) keyList() *cli.Command {
 			return p.show(as, keys, func(w io.Writer, _ bool) {
 				row(w, "KEY", "NAME")
 				for _, k := range keys {
-					row(w, k.Key.String(), printable(k.Name))
+					row(w, k.Key, k.Name)
 				}
 			})
-		},
+		}),
 	}
 }
 

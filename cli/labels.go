@@ -11,7 +11,7 @@ import (
 
 func (p *program) labels() *cli.Command {
 	flags := []cli.Flag{formatFlag(), p.homeFlag()}
-	list := p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
+	list := p.asking(0, 0, func(c *cli.Context, as string, client *api.Client) error {
 		labels, err := client.Labels(c.Context)
 		if err != nil {
 			return err
@@ -27,19 +27,19 @@ func (p *program) labels() *cli.Command {
 		Flags: flags, Action: list,
 		Subcommands: []*cli.Command{
 			{
-				Name: "ls", Usage: "list the labels of the local node, and where they come from",
+				Name: "ls", Aliases: []string{"list"}, Usage: "list the labels of the local node, and where they come from",
 				Description: p.examples("Automatic ones say what the node is and offers; flags are those of serve --label.", "node labels ls", "node labels ls -o json"),
 				Flags:       flags, Action: list,
 			},
 			{
 				Name: "set", Usage: "set labels, all of them or none", ArgsUsage: "KEY=VALUE...",
 				Description: p.examples("Takes effect at once and lasts, also across restarts, until it is removed.", "node labels set site=attic disk=ssd"),
-				Flags:       flags, Action: func(c *cli.Context) error { return p.changeLabels(c, setLabels) },
+				Flags:       flags, Action: p.changeLabels(setLabels),
 			},
 			{
 				Name: "rm", Usage: "remove labels that were set, all of them or none", ArgsUsage: "KEY...",
 				Description: p.examples("What runs already goes on.", "node labels set disk=ssd", "node labels rm disk"),
-				Flags:       flags, Action: func(c *cli.Context) error { return p.changeLabels(c, removeLabels) },
+				Flags:       flags, Action: p.changeLabels(removeLabels),
 			},
 		},
 	}
@@ -78,27 +78,18 @@ func addLabel(to map[string]string, flag, pair string) error {
 	return nil
 }
 
-func (p *program) changeLabels(c *cli.Context, read func([]string) (api.LabelChange, error)) error {
-	if err := need(c, 1, -1); err != nil {
-		return err
-	}
-	change, err := read(c.Args().Slice())
-	if err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
-	client, err := p.client(c)
-	if err != nil {
-		return err
-	}
-	labels, err := client.ChangeLabels(c.Context, change)
-	if err != nil {
-		return err
-	}
-	return p.showLabels(as, labels)
+func (p *program) changeLabels(read func([]string) (api.LabelChange, error)) cli.ActionFunc {
+	return p.asking(1, -1, func(c *cli.Context, as string, client *api.Client) error {
+		change, err := read(c.Args().Slice())
+		if err != nil {
+			return err
+		}
+		labels, err := client.ChangeLabels(c.Context, change)
+		if err != nil {
+			return err
+		}
+		return p.showLabels(as, labels)
+	})
 }
 
 func (p *program) showLabels(as string, labels []api.Label) error {

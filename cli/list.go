@@ -17,7 +17,7 @@ func (p *program) list() *cli.Command {
 		Usage:       "list the jobs of the swarm",
 		Description: p.examples("All jobs that any live peer knows of, whichever they were submitted to.", "node list", "node list -o json"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
+		Action: p.asking(0, 0, func(c *cli.Context, as string, client *api.Client) error {
 			l, err := client.List(c.Context)
 			if err != nil {
 				return err

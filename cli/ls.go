@@ -24,13 +24,10 @@ func (p *program) runLs(c *cli.Context) error {
 	if c.Args().Len() == 0 {
 		return usage("%s needs CID[/PATH]; the jobs are listed by %s", c.Command.HelpName, p.command("list"))
 	}
-	return p.asking(1, func(c *cli.Context, as string, client *api.Client) error {
-		ref, ok, err := contentRef(c.Args().First())
+	return p.asking(1, 1, func(c *cli.Context, as string, client *api.Client) error {
+		ref, err := p.content(c.Args().First())
 		if err != nil {
-			return err
-		}
-		if !ok {
-			return usage("%q is no CID; %s prints that of a file or folder, and %s lists the jobs", c.Args().First(), p.command("add", "PATH"), p.command("list"))
+			return usage("%w; the jobs are listed by %s", err, p.command("list"))
 		}
 		entries := []api.Entry{}
 		if err := client.Ls(c.Context, ref, func(e api.Entry) error { entries = append(entries, e); return nil }); err != nil {

@@ -15,7 +15,7 @@ func (p *program) peers() *cli.Command {
 		Usage:       "list the live peers of the swarm",
 		Description: p.examples("With what each has free, as it last said itself. A star marks the local node.", "node peers", "node peers -o wide"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
+		Action: p.asking(0, 0, func(c *cli.Context, as string, client *api.Client) error {
 			peers, err := client.Peers(c.Context)
 			if err != nil {
 				return err

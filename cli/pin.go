@@ -19,11 +19,12 @@ func (p *program) pin() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name:        "ls",
+				Aliases:     []string{"list"},
 				Usage:       "list what is pinned",
 				ArgsUsage:   "[NAME|CID]",
 				Description: p.examples("The roots that this node keeps; with a name or a CID, those that have it. -o wide has sizes, since when, and whether a user or a job wants it.", "node pin ls", "node pin ls -o wide", "node pin ls -o json"),
 				Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-				Action:      p.runPins,
+				Action:      p.asking(0, 1, p.runPins),
 			},
 			{
 				Name:        "add",
@@ -45,23 +46,12 @@ func (p *program) pin() *cli.Command {
 	}
 }
 
-func (p *program) runPins(c *cli.Context) error {
-	if err := need(c, 0, 1); err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
+func (p *program) runPins(c *cli.Context, as string, client *api.Client) error {
 	what := c.Args().First()
 	if id, ok, err := contentRef(what); err != nil {
 		return err
 	} else if ok {
 		what = id
-	}
-	client, err := p.client(c)
-	if err != nil {
-		return err
 	}
 	pins := []api.Pin{}
 	if err := client.Pins(c.Context, what, func(pin api.Pin) error { pins = append(pins, pin); return nil }); err != nil {
@@ -101,12 +91,9 @@ func (p *program) runPinAdd(c *cli.Context) error {
 		return usage("--name %s is for one CID, and %d are given", name, c.Args().Len())
 	}
 	return p.eachPin(c, func(client *api.Client, arg string) (api.Pin, error) {
-		id, ok, err := contentRef(arg)
+		id, err := p.content(arg)
 		if err != nil {
 			return api.Pin{}, err
-		}
-		if !ok {
-			return api.Pin{}, usage("%q is no CID; %s prints that of a file or folder", arg, p.command("add", "PATH"))
 		}
 		ctx, done := p.watch(c.Context, id)
 		defer done()

@@ -16,7 +16,7 @@ func (p *program) status() *cli.Command {
 		Usage:       "say who the local node is and how it does",
 		Description: p.examples("Its peer ID, its swarm and the addresses at which it listens; its peers and jobs; how full its store is.", "node status", "node status -o json"),
 		Flags:       []cli.Flag{formatFlag(), p.homeFlag()},
-		Action: p.asking(0, func(c *cli.Context, as string, client *api.Client) error {
+		Action: p.asking(0, 0, func(c *cli.Context, as string, client *api.Client) error {
 			s, err := client.Status(c.Context)
 			if err != nil {
 				return err

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/shoal-mesh/shoal/node/api"
 )
 
 func (p *program) token() *cli.Command {
@@ -20,23 +22,12 @@ func (p *program) token() *cli.Command {
 				&cli.GenericFlag{Name: "ttl", Value: new(timeFlag), Usage: "`TIME` until it expires, such as 10m; 720h at most", DefaultText: "1h"},
 				formatFlag(), p.homeFlag(),
 			},
-			Action: p.runTokenCreate,
+			Action: p.asking(0, 0, p.runTokenCreate),
 		}},
 	}
 }
 
-func (p *program) runTokenCreate(c *cli.Context) error {
-	if err := need(c, 0, 0); err != nil {
-		return err
-	}
-	as, err := format(c)
-	if err != nil {
-		return err
-	}
-	client, err := p.client(c)
-	if err != nil {
-		return err
-	}
+func (p *program) runTokenCreate(c *cli.Context, as string, client *api.Client) error {
 	ttl := time.Duration(*c.Generic("ttl").(*timeFlag))
 	if c.IsSet("ttl") && ttl <= 0 {
 		return usage("--ttl 0 makes a token that has expired already; give it a time such as 10m, 720h at most")

@@ -17,19 +17,12 @@ func (p *program) version() *cli.Command {
 		Usage:       "say which version this is",
 		Description: p.examples("And which WebAssembly engine it carries. Asks no node.", "node version", "node version -o json"),
 		Flags:       []cli.Flag{formatFlag()},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 0, 0); err != nil {
-				return err
-			}
-			as, err := format(c)
-			if err != nil {
-				return err
-			}
+		Action: printing(0, 0, func(c *cli.Context, as string) error {
 			b := build{Version: version(), Engine: node.BuildEngine(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			return p.show(as, b, func(w io.Writer, _ bool) {
 				row(w, fmt.Sprintf("Shoal %s, %s, %s, %s", b.Version, b.Engine, b.Go, b.Platform))
 			})
-		},
+		}),
 	}
 }
 
