@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"golang.org/x/sys/unix"
 
 	"github.com/shoal-mesh/shoal/node/api"
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -38,7 +39,8 @@ var guest = sync.OnceValues(func() ([]byte, error) {
 })
 
 func TestMain(m *testing.M) {
-	MaybeChild() // the guests of these tests run in this binary, started again
+	MaybeChild()      // the guests of these tests run in this binary, started again
+	unix.Umask(0o022) // t.TempDir honours it, and no node starts in a home that others can write
 	os.Exit(m.Run())
 }
 

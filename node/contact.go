@@ -62,7 +62,7 @@ func (e entry) admit(ctx context.Context, at string, member peer.ID) (p2p.Admiss
 		return e.redeem(ctx, at, member)
 	case e.ShowCode == nil || !e.private():
 		return p2p.Admission{}, api.Errorf(api.CodeInvalid, "%s is in a private swarm, which needs a token: run `node token create` at a member and use the line that it prints, "+
-			"set SHOAL_TOKEN, or write the token to %s; or start with --join, to be let in with a code", at, e.home.path("token"))
+			"set SHOAL_TOKEN, or write the token to %s with mode 0600; or start with --join, to be let in with a code", at, e.home.path("token"))
 	}
 	p, err := e.plea()
 	if err != nil {

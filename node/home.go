@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shoal-mesh/shoal/p2p"
 )
+
+const tokenLimit = 4 << 10 // bytes; a token has some 200
 
 // home is the folder of everything that a node keeps. One process uses it at a
 // time: it holds a lock on the file `lock` until it ends, however it ends.
@@ -30,6 +34,9 @@ func openHome(dir string) (*home, error) {
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the home folder: %w; give another with --home", err)
+	}
+	if err := ownerWrites(dir); err != nil {
+		return nil, err
 	}
 	h := &home{dir: dir}
 	f, err := os.OpenFile(h.path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -54,6 +61,22 @@ func openHome(dir string) (*home, error) {
 	}
 	h.lock = f
 	return h, nil
+}
+
+// ownerWrites fails if others than its owner can write to the home: they could put
+// a key, a token or a socket of their own in the place of the node's, whatever the
+// modes of those. That others can look into it, as into most of /var/lib, shows
+// them names alone; what is secret has a mode of its own.
+func ownerWrites(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("home folder %s cannot be read: %w; mend its owner or give another with --home", dir, err)
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("home folder %s has mode %#o: others can write to it, and so replace this node's keys; run: chmod go-w %s, or give another with --home, such as %s, which the node makes",
+			dir, mode, dir, filepath.Join(dir, "node"))
+	}
+	return nil
 }
 
 func (h *home) path(name ...string) string {
@@ -102,16 +125,14 @@ func replace(file string, data []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// token is the join token that the operator left in the home, "" if none.
+// token is the join token that the operator left in the home, "" if none. It opens
+// the swarm to whoever reads it, so it is held to the mode of a key.
 func (h *home) token() (string, error) {
-	b, err := os.ReadFile(h.path("token"))
+	b, err := p2p.ReadSecret(h.path("token"), "join token", tokenLimit)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("read the join token: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
+	return strings.TrimSpace(string(b)), err
 }
 
 // Close gives the home free. The lock file stays: removing it would race with

@@ -28,6 +28,9 @@ func TestHomesThatAreRefused(t *testing.T) {
 	if err := key.Save(filepath.Join(whole, "swarm.key")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(whole, "token"), []byte("shoal1-a-token-of-this-swarm\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		file string
@@ -42,6 +45,9 @@ func TestHomesThatAreRefused(t *testing.T) {
 		{"swarm key that a group may read", "swarm.key", 0o640, nil, []string{"mode 0640", "chmod 600"}},
 		{"swarm key that is cut", "swarm.key", 0o600, func(b []byte) []byte { return b[:len(b)-9] }, []string{"damaged", "copy it again"}},
 		{"swarm key that is too long", "swarm.key", 0o600, func(b []byte) []byte { return append(b[:len(b)-1], "00\n"...) }, []string{"damaged"}},
+		{"token that others may read", "token", 0o644, nil, []string{"mode 0644", "chmod 600"}},
+		{"token that a group may read", "token", 0o640, nil, []string{"mode 0640", "chmod 600"}},
+		{"token that is a book", "token", 0o600, func([]byte) []byte { return make([]byte, tokenLimit+1) }, []string{"damaged"}},
 		{"swarm key and a line more", "swarm.key", 0o600, func(b []byte) []byte { return append(b, "more\n"...) }, []string{"damaged"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,7 +64,11 @@ func TestHomesThatAreRefused(t *testing.T) {
 				data = c.make(data)
 			}
 			// The copy has a mode of its own.
-			if err := errors.Join(os.WriteFile(file, data, 0o600), os.Chmod(filepath.Join(home, "identity.key"), 0o600), os.Chmod(file, c.mode)); err != nil {
+			err = os.WriteFile(file, data, 0o600)
+			for _, secret := range []string{"identity.key", "token"} {
+				err = errors.Join(err, os.Chmod(filepath.Join(home, secret), 0o600))
+			}
+			if err := errors.Join(err, os.Chmod(file, c.mode)); err != nil {
 				t.Fatal(err)
 			}
 			_, err = tryStart(t, Config{Home: home, Private: true})
@@ -108,6 +118,34 @@ func TestHomeThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// A home to which others can write is theirs: they can put their keys into it.
+func TestHomeThatOthersCanWrite(t *testing.T) {
+	t.Parallel()
+	for mode, ok := range map[os.FileMode]bool{0o700: true, 0o750: true, 0o755: true, 0o770: false, 0o775: false, 0o702: false, 0o777: false} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		h, err := openHome(dir)
+		switch {
+		case err == nil:
+			if err := h.Close(); err != nil {
+				t.Error(err)
+			}
+			if !ok {
+				t.Errorf("mode %#o is taken", mode)
+			}
+		case ok:
+			t.Errorf("mode %#o: %v", mode, err)
+		case !strings.Contains(err.Error(), "chmod go-w "+dir) || !strings.Contains(err.Error(), "--home"):
+			t.Errorf("mode %#o: the error does not say what to do: %v", mode, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "lock")); !ok && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("mode %#o: the home was written to: %v", mode, err)
+		}
+	}
+}
+
 // asNobody runs f as a user for whom the modes of files count, which they do not
 // for root.
 func asNobody(f func() error) error {
@@ -149,7 +187,7 @@ func onFullDisk(t *testing.T, dir string) error {
 	for _, step := range []func() error{
 		func() error { return unix.Unshare(unix.CLONE_NEWNS) },
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
-		func() error { return unix.Mount("shoal-test", dir, "tmpfs", 0, "size=64k") },
+		func() error { return unix.Mount("shoal-test", dir, "tmpfs", 0, "size=64k,mode=0700") },
 	} {
 		if err := step(); err != nil {
 			return err

@@ -44,7 +44,7 @@ func LoadIdentity(path string) (crypto.PrivKey, error) {
 }
 
 func readIdentity(path string) (crypto.PrivKey, error) {
-	data, err := readSecret(path, "identity key", identityLimit)
+	data, err := ReadSecret(path, "identity key", identityLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// readSecret reads a file that only its owner may read. what names it in errors.
-// A missing file is fs.ErrNotExist.
-func readSecret(path, what string, limit int64) ([]byte, error) {
+// ReadSecret reads a file of at most limit bytes that only its owner may read. what
+// names it in errors. A missing file is fs.ErrNotExist.
+func ReadSecret(path, what string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the %s: %w", what, err)

@@ -42,7 +42,7 @@ func NewSwarmKey() (SwarmKey, error) {
 // (/key/swarm/psk/1.0.0/ in base16). A missing file is fs.ErrNotExist; one that
 // others may read, or that is damaged, is refused and left as it is.
 func LoadSwarmKey(path string) (SwarmKey, error) {
-	data, err := readSecret(path, "swarm key", swarmKeyLimit)
+	data, err := ReadSecret(path, "swarm key", swarmKeyLimit)
 	if err != nil {
 		return SwarmKey{}, err
 	}
