@@ -26,10 +26,10 @@ func (p *program) banner(o node.Offer, token bool) {
 	fmt.Fprintf(w, "  peer\t%s\n", o.ID.Peer)
 	fmt.Fprintf(w, "  offers\tcpu %v, memory %s; %s\n", o.Room.CPU, size(o.Room.Memory), offers(o.Engines))
 	for _, m := range o.Missing {
-		fmt.Fprintf(w, "  without\t%s\n", printable(m))
+		fmt.Fprintf(w, "  without\t%s\n", oneLine(m))
 	}
 	if len(o.Labels) > 0 {
-		fmt.Fprintf(w, "  labels\t%s\n", printable(pairs(o.Labels)))
+		fmt.Fprintf(w, "  labels\t%s\n", oneLine(pairs(o.Labels)))
 	}
 	fmt.Fprintf(w, "  API\t%s\n", o.API)
 	w.Flush()

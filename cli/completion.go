@@ -97,7 +97,7 @@ func (p *program) complete(ctx context.Context, words []string) {
 	}
 	for _, word := range p.candidates(ctx, words, begun) {
 		if strings.HasPrefix(word, begun) {
-			fmt.Fprintln(p.out, printable(word))
+			fmt.Fprintln(p.out, oneLine(word))
 		}
 	}
 }

@@ -88,7 +88,7 @@ func doctorTable(w io.Writer, r api.Report) {
 		}
 		row(w, c.Status, c.Name, found)
 		if c.Next != "" {
-			fmt.Fprintf(w, "\t\t→ %s\n", printable(c.Next))
+			fmt.Fprintf(w, "\t\t→ %s\n", oneLine(c.Next))
 		}
 	}
 }

@@ -206,7 +206,7 @@ func (p *program) fetch(ctx context.Context, client *api.Client, ref, path strin
 		return err
 	}
 	for _, s := range skipped {
-		p.say("left out %s: %s", printable(s.name), printable(s.why))
+		p.say("left out %s: %s", oneLine(s.name), oneLine(s.why))
 	}
 	if err := mustBeFree(path); err != nil {
 		return err

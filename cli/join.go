@@ -30,7 +30,7 @@ func (p *program) join() *cli.Command {
 				}
 				return p.show(as, a, func(w io.Writer, _ bool) {
 					row(w, a.Joiner)
-					p.say("that peer was let in; it asked from %s", printable(a.Address))
+					p.say("that peer was let in; it asked from %s", oneLine(a.Address))
 				})
 			}),
 		}, {

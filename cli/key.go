@@ -114,7 +114,7 @@ func (p *program) keyList() *cli.Command {
 				return failed("%w", err)
 			}
 			for _, f := range faults {
-				p.say("left out: %s", printable(f.Error()))
+				p.say("left out: %s", oneLine(f.Error()))
 			}
 			if keys == nil {
 				keys = []node.Authorized{}

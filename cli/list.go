@@ -39,7 +39,7 @@ func (p *program) list() *cli.Command {
 func (p *program) sayWhoIsSilent(silent []job.PeerID, what string) {
 	var names []string
 	for _, s := range silent {
-		names = append(names, printable(s.Short()))
+		names = append(names, oneLine(s.Short()))
 	}
 	switch len(names) {
 	case 0:

@@ -68,7 +68,7 @@ func row(w io.Writer, cells ...any) {
 		if i > 0 {
 			io.WriteString(w, "\t")
 		}
-		text := printable(fmt.Sprint(c))
+		text := oneLine(fmt.Sprint(c))
 		if text == "" {
 			text = "-"
 		}
@@ -77,15 +77,22 @@ func row(w io.Writer, cells ...any) {
 	io.WriteString(w, "\n")
 }
 
-// printable is s without what could move a terminal's cursor: names and
-// reasons come from other peers.
+// printable is s without what could move a terminal's cursor or turn the order
+// of letters around: names and reasons come from other peers, and from the programs
+// that jobs run. It is for messages, which may have several lines.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' || r == unicode.ReplacementChar {
+		if unicode.IsControl(r) && r != '\n' || r == unicode.ReplacementChar || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+// oneLine is s printable in one line, so that nobody's text looks like a row or a
+// message of its own.
+func oneLine(s string) string {
+	return strings.ReplaceAll(printable(strings.TrimRight(s, "\n")), "\n", " ")
 }
 
 // size is n to three digits.

@@ -20,7 +20,7 @@ func (p *program) watch(ctx context.Context, what string) (_ context.Context, do
 	if !terminal(p.err) {
 		return ctx, func() {}
 	}
-	b := &bar{name: printable(what), began: time.Now(), out: p.err}
+	b := &bar{name: oneLine(what), began: time.Now(), out: p.err}
 	return api.WithProgress(ctx, b.see), b.done
 }
 
