@@ -24,7 +24,8 @@ import (
 // Limits on what a client takes: the node at the other end may be a peer that
 // means ill.
 const (
-	maxReply   = 64 << 20 // bytes of a JSON answer
+	maxReply   = 64 << 20 // bytes of a JSON answer of the node of a socket or a URL
+	maxTold    = 8 << 20  // the same of a peer, of whom many are asked at a time
 	maxProblem = 64 << 10 // bytes of a problem
 	maxEvent   = 4 << 20  // bytes of one event
 )
@@ -45,6 +46,7 @@ type Client struct {
 	base string // scheme and host of the URLs
 	name string // the node, in messages
 	bad  error  // why no request can be made
+	most int    // bytes of a JSON answer
 
 	peer   string  // the ID of the node that must answer, "" for any
 	signer *signer // nil where requests need no signature
@@ -76,14 +78,17 @@ func NewClient(addr string) *Client {
 
 // NewClientDial makes a client whose connections dial makes, for instance
 // streams to a peer. name is what messages call the node, such as "peer XVgk2y8Q".
+// It takes shorter answers than another client, as a whole swarm may be asked at a time.
 func NewClientDial(name string, dial func(context.Context) (net.Conn, error)) *Client {
-	return newClient(name, func(ctx context.Context) (net.Conn, error) {
+	c := newClient(name, func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
 		if err != nil {
 			return nil, Errorf(CodeUnreachable, "%s cannot be reached: %w. Does its node run? `node peers` lists those that answer", name, err)
 		}
 		return conn, nil
 	})
+	c.most = maxTold
+	return c
 }
 
 func newURLClient(addr string) *Client {
@@ -112,6 +117,7 @@ func newClient(name string, dial func(context.Context) (net.Conn, error)) *Clien
 	return &Client{
 		name: name,
 		base: "http://node",
+		most: maxReply,
 		http: &http.Client{
 			Transport: &http.Transport{
 				DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
@@ -257,12 +263,12 @@ func (c *Client) refused(ctx context.Context, resp *http.Response) error {
 
 // decode reads a JSON answer into v.
 func (c *Client) decode(ctx context.Context, resp *http.Response, v any) error {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(c.most)+1))
 	switch {
 	case err != nil:
 		return c.failed(ctx, err)
-	case len(body) > maxReply:
-		return Errorf(CodeTooLarge, "the answer of %s is larger than the %d bytes that are taken", c.name, maxReply)
+	case len(body) > c.most:
+		return Errorf(CodeTooLarge, "the answer of %s is larger than the %d bytes that are taken", c.name, c.most)
 	case mediaType(resp) != typeJSON:
 		return Errorf(CodeNotShoal, "%s answered with something else than JSON. Is the address right?", c.name)
 	}

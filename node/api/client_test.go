@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -114,6 +115,24 @@ func TestClientOverAnything(t *testing.T) {
 	c = NewClientDial("peer XVgk2y8Q", func(context.Context) (net.Conn, error) { return nil, lost })
 	_, err = c.ID(t.Context())
 	if !errors.Is(err, lost) || CodeOf(err) != CodeUnreachable || !strings.HasPrefix(err.Error(), "peer XVgk2y8Q cannot be reached: no route. Does its node run?") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A peer is one of many that are asked at a time: what it may have this node hold in
+// memory is less than what the own node may.
+func TestPeersAnswerInFewerBytes(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", typeJSON)
+		fmt.Fprintf(w, `{"peer": "12D3KooWMe", "more": "%s"}`, strings.Repeat("x", maxTold))
+	}))
+	defer srv.Close()
+	id, err := NewClient(srv.URL).ID(t.Context())
+	want(t, id.Peer, "12D3KooWMe", err)
+	_, err = NewClientDial("peer XVgk2y8Q", func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", srv.Listener.Addr().String())
+	}).ID(t.Context())
+	if CodeOf(err) != CodeTooLarge || !strings.Contains(err.Error(), "8388608 bytes") {
 		t.Errorf("got %v", err)
 	}
 }
