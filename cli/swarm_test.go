@@ -22,17 +22,16 @@ import (
 
 // builtNode is the binary that these tests run: the one that make built, with
 // Wasmer inside, or else a plain one.
-var builtNode = sync.OnceValues(func() (string, error) {
+func builtNode(t *testing.T) string {
 	if bin := os.Getenv("SHOAL_NODE_BINARY"); bin != "" {
-		return bin, nil
+		return bin
 	}
-	dir, err := os.MkdirTemp("", "shoal-node")
-	if err != nil {
-		return "", err
+	bin := filepath.Join(t.TempDir(), "node")
+	if err := run("..", nil, "go", "build", "-o", bin, "./cli/node"); err != nil {
+		t.Fatal(err)
 	}
-	bin := filepath.Join(dir, "node")
-	return bin, run("..", nil, "go", "build", "-o", bin, "./cli/node")
-})
+	return bin
+}
 
 func run(dir string, env []string, name string, args ...string) error {
 	c := exec.Command(name, args...)
@@ -70,13 +69,7 @@ func run(dir string, env []string, name string, args ...string) error {
 //	                           send the last request that was heard again, with NEW for OLD, or to another node;
 //	                           the answer is in resent
 func TestSwarm(t *testing.T) {
-	bin, err := builtNode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if os.Getenv("SHOAL_NODE_BINARY") == "" {
-		t.Cleanup(func() { os.RemoveAll(filepath.Dir(bin)) }) // after the scripts, which run in parallel
-	}
+	bin := builtNode(t)
 	examples, err := filepath.Abs("../examples")
 	if err != nil {
 		t.Fatal(err)
