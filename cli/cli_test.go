@@ -17,6 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Under the race detector, each process would sleep for a second at its end.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){
 		"node":  func() { os.Exit(Main(os.Args)) },
 		"shoal": func() { os.Exit(Main(os.Args)) },

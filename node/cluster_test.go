@@ -39,7 +39,9 @@ var guest = sync.OnceValues(func() ([]byte, error) {
 })
 
 func TestMain(m *testing.M) {
-	MaybeChild()      // the guests of these tests run in this binary, started again
+	MaybeChild() // the guests of these tests run in this binary, started again
+	// Under the race detector, each process would sleep for a second at its end.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	unix.Umask(0o022) // t.TempDir honours it, and no node starts in a home that others can write
 	os.Exit(m.Run())
 }

@@ -39,10 +39,15 @@ func wazero() engine {
 	return engine{
 		name:     name,
 		path:     "/proc/self/exe", // right even if the file has been replaced since
-		env:      []string{childMarker + "=1", "GOMAXPROCS=2"},
+		env:      []string{childMarker + "=1", "GOMAXPROCS=2", raceDetector()},
 		identity: name,
 	}
 }
+
+// raceDetector hands down how Go's race detector is set: in a program that was
+// built with it, each process sleeps for a second before it ends, unless it is
+// told not to. In others it means nothing.
+func raceDetector() string { return "GORACE=" + os.Getenv("GORACE") }
 
 // wasmer runs in the runner of a folder.
 func wasmer(dir string) (engine, error) {
