@@ -63,7 +63,6 @@ const (
 	defaultSilence = 15 * time.Second
 	minSilence     = 300 * time.Millisecond
 	announceEvery  = 30 * time.Second
-	missedGossip   = 3 // announcements not heard from a peer known by gossip only
 )
 
 // checked fills defaults in and refuses what cannot work.

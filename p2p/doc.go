@@ -39,7 +39,7 @@
 //
 //   - A peer's ID is proved by its connection, or by its signature on gossip;
 //     nothing here reads it from a message's body.
-//   - [Roster] lists live peers. A process that ended is taken out at once (it
+//   - [Roster] lists live peers that have spoken to this node. A process that ended is taken out at once (it
 //     said goodbye, refuses connections, or came back with a new boot ID); one
 //     that merely does not answer stays until it was silent for Config.Silence.
 //   - [Topic] and [Post] are best effort: what they carry can be lost, and Topic

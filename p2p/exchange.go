@@ -37,7 +37,7 @@ func (r *Roster) acquaintances(except peer.ID) []peer.AddrInfo {
 	defer r.mu.Unlock()
 	var out []peer.AddrInfo
 	for id, e := range r.peers {
-		if e.direct && id != except && len(e.Addrs) > 0 {
+		if !e.Self && id != except && len(e.Addrs) > 0 {
 			out = append(out, peer.AddrInfo{ID: id, Addrs: e.Addrs[:min(len(e.Addrs), exchangeAddrs)]})
 		}
 	}

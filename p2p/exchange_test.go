@@ -22,6 +22,7 @@ func TestExchangeRoundTrip(t *testing.T) {
 		a := said(1, 1, "x")
 		a.addrs = addrs
 		r.hearGossip(test.RandPeerIDFatal(t), a, now) // hearsay is not passed on
+		r.setSelf(a, now)                             // nor oneself
 		if i == 0 {
 			r.hearDirect(asker, a, nil, now)
 		}

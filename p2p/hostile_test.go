@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"runtime"
 	"testing"
 	"time"
@@ -373,8 +374,42 @@ func TestHearsayIsNotRemembered(t *testing.T) {
 		t.Error("a peer that was met is forgotten")
 	}
 	for _, id := range fakes {
-		if a.known.has(id) {
-			t.Fatalf("peer %s is remembered, which nobody has met", id)
+		if _, ok := a.roster.Get(id); ok || a.known.has(id) {
+			t.Fatalf("peer %s is listed or remembered, which nobody has met", id)
+		}
+	}
+}
+
+// Of a peer that has stopped, gossip still carries what it said last, to a node
+// that was started since and missed its goodbye. That one asks at the peer's
+// address, in vain, and lists it at no time.
+func TestGossipRaisesNoGhost(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	was := accepts(t, func(c net.Conn) { c.Close(); notify(asked) })
+	m := startLogged(t, Config{SwarmKey: testKey(t)}, zap.NewNop())
+	w := m.Roster().Watch()
+	defer w.Close()
+	ghost, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableRelay(), libp2p.DisableMetrics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ghost.Close()
+	said, err := encodeAnnouncement(announcement{Version: announcementVersion, Type: announcementType, Boot: 1, Seq: 5, Labels: some, Addrs: encodeAddrs(was.Addrs)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := gossipTo(t, insider(t, m), m)
+	if err := s.send(s.message(ghost, "labels", string(said))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-asked:
+	case <-deadline(t).Done():
+		t.Fatal("nobody asks where it is said to be")
+	}
+	for c, more := w.pop(); more; c, more = w.pop() {
+		if c.Peer.ID == ghost.ID() {
+			t.Errorf("it is listed, or was: %+v", c)
 		}
 	}
 }

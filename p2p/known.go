@@ -196,7 +196,7 @@ func (m *Mesh) remember(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		for _, p := range m.roster.Peers() { // those that followRoster has yet to see
-			if m.roster.hasSpoken(p.ID) {
+			if !p.Self {
 				m.known.saw(p)
 			}
 		}

@@ -82,7 +82,7 @@ func New(cfg Config, log *zap.Logger) (*Mesh, error) {
 	}
 	m := &Mesh{
 		cfg: cfg, log: log, host: h, dht: kad, known: known, door: seen,
-		roster:  newRoster(h.ID(), cfg.Silence, missedGossip*announceEvery+cfg.Silence),
+		roster:  newRoster(h.ID(), cfg.Silence),
 		found:   make(chan hint, 256),
 		lost:    make(chan peer.ID, 256),
 		changed: make(chan struct{}, 1),
@@ -276,9 +276,7 @@ func (m *Mesh) followRoster(w *Watch) {
 			m.log.Info("peer gone", zap.Stringer("peer", p.ID), zap.String("why", c.Why))
 			continue
 		}
-		if m.roster.hasSpoken(p.ID) {
-			m.known.saw(p)
-		}
+		m.known.saw(p)
 		if boot, ok := here[p.ID]; !ok || boot != p.Boot {
 			here[p.ID] = p.Boot
 			m.host.ConnManager().Protect(p.ID, rosterTag)

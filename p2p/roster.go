@@ -26,10 +26,9 @@ type Peer struct {
 
 // Bounds of what a roster remembers.
 const (
-	maxPeers   = 4096
-	maxHearsay = 256 // of them, those that have never spoken here: anybody can make them up
-	maxFences  = 4096
-	maxProven  = 4
+	maxPeers  = 4096
+	maxFences = 4096
+	maxProven = 4
 )
 
 // fenceForGood is the fence of a process that said goodbye or was replaced.
@@ -44,18 +43,19 @@ type life struct {
 type entry struct {
 	Peer
 	seq      uint64
-	direct   bool // it has spoken over its own connection, so it can be pinged
 	proven   []multiaddr.Multiaddr
 	pinging  bool
 	measured time.Time // of RTT
 }
 
-// Roster is the table of live peers, this node included. All its methods may be
-// called from any goroutine, and none blocks.
+// Roster is the table of live peers, this node included. A peer gets into it by
+// speaking here itself, over its own connection: of others anybody could make up
+// any number, and what gossip still carries of one that has just ended would list
+// it anew wherever it was not known before. All its methods may be called from any
+// goroutine, and none blocks.
 type Roster struct {
 	self    peer.ID
-	silence time.Duration // without a sign of life from a peer that can be pinged
-	absence time.Duration // the same for one known by gossip only
+	silence time.Duration // without a sign of life
 
 	mu      sync.Mutex
 	peers   map[peer.ID]*entry
@@ -67,9 +67,9 @@ type Roster struct {
 	next   int
 }
 
-func newRoster(self peer.ID, silence, absence time.Duration) *Roster {
+func newRoster(self peer.ID, silence time.Duration) *Roster {
 	return &Roster{
-		self: self, silence: silence, absence: absence,
+		self: self, silence: silence,
 		peers:   make(map[peer.ID]*entry),
 		watches: make(map[*Watch]struct{}),
 		fences:  make(map[life]uint64),
@@ -138,7 +138,7 @@ func (r *Roster) hearDirect(from peer.ID, a announcement, proven []multiaddr.Mul
 			return
 		}
 	}
-	e.direct, e.Seen = true, now
+	e.Seen = now
 	for _, p := range proven {
 		if len(e.proven) < maxProven && !multiaddr.Contains(e.proven, p) {
 			e.proven = append(slices.Clip(e.proven), p)
@@ -151,8 +151,9 @@ func (r *Roster) hearDirect(from peer.ID, a announcement, proven []multiaddr.Mul
 }
 
 // hearGossip takes an announcement whose author signed it but which anybody may
-// have kept and passed on. stranger means that the author should be asked
-// directly: it is new here, or seems to be another process than the known one.
+// have kept and passed on. It changes what is known of a peer that is here, and
+// lists no other. stranger means that the author should be asked directly: it is
+// new here, or seems to be another process than the known one.
 func (r *Roster) hearGossip(from peer.ID, a announcement, now time.Time) (stranger bool) {
 	if from == r.self {
 		return false
@@ -163,44 +164,15 @@ func (r *Roster) hearGossip(from peer.ID, a announcement, now time.Time) (strang
 		return false
 	}
 	e, ok := r.peers[from]
-	switch {
-	case !ok:
-		if r.hearsay() >= maxHearsay {
-			return true
-		}
-		if e = r.add(from, a, now); e != nil {
-			e.say(a)
-			r.tell(Change{Peer: e.Peer})
-		}
-		return true
-	case e.Boot != a.Boot:
-		return true // which of the two is newer, only the peer itself can prove
-	case a.Seq <= e.seq:
-		return false
+	if !ok || e.Boot != a.Boot {
+		return true // and which of two processes is newer, only the peer itself can prove
 	}
-	e.Seen = now
-	e.say(a)
-	r.tell(Change{Peer: e.Peer})
-	return !e.direct
-}
-
-// hasSpoken reports whether a live peer has spoken over its own connection. This
-// node has not, to itself.
-func (r *Roster) hasSpoken(id peer.ID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, ok := r.peers[id]
-	return ok && e.direct
-}
-
-// hearsay counts those that are known by gossip alone.
-func (r *Roster) hearsay() (n int) {
-	for _, e := range r.peers {
-		if !e.direct && !e.Self {
-			n++
-		}
+	if a.Seq > e.seq {
+		e.Seen = now
+		e.say(a)
+		r.tell(Change{Peer: e.Peer})
 	}
-	return n
+	return false
 }
 
 // add makes an entry that has not heard anything yet (seq 0), or nil if there is
@@ -271,7 +243,7 @@ func (r *Roster) pings(now time.Time) []peer.ID {
 	var out []peer.ID
 	for id, e := range r.peers {
 		quiet := now.Sub(e.Seen) >= r.silence/3
-		if e.direct && !e.pinging && (quiet || now.Sub(e.measured) >= 2*r.silence) {
+		if !e.Self && !e.pinging && (quiet || now.Sub(e.measured) >= 2*r.silence) {
 			e.pinging = true
 			out = append(out, id)
 		}
@@ -309,11 +281,7 @@ func (r *Roster) sweep(now time.Time, late time.Duration) []Peer {
 		if e.Seen.After(now) {
 			e.Seen = now
 		}
-		limit := r.absence
-		if e.direct {
-			limit = r.silence
-		}
-		if quiet := now.Sub(e.Seen); quiet >= limit {
+		if quiet := now.Sub(e.Seen); quiet >= r.silence {
 			r.remove(e, "no sign of life for "+quiet.Round(time.Second).String(), false)
 			out = append(out, e.Peer)
 		}

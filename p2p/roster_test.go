@@ -17,7 +17,7 @@ const (
 )
 
 func testRoster() (*Roster, time.Time) {
-	return newRoster(self, 15*time.Second, 105*time.Second), time.Now()
+	return newRoster(self, 15*time.Second), time.Now()
 }
 
 func said(boot, seq uint64, site string) announcement {
@@ -76,9 +76,8 @@ func TestReplayedAnnouncementIgnored(t *testing.T) {
 	if _, ok := r.Get(other); ok {
 		t.Error("a replay raised a ghost")
 	}
-	r.hearGossip(other, said(1, 6, "back"), now)
-	if got := site(r, other); got != "back" {
-		t.Errorf("site %s; want back: what it newly says counts", got)
+	if !r.hearGossip(other, said(1, 6, "back"), now) {
+		t.Error("what it newly says is not worth a connection")
 	}
 }
 
@@ -118,7 +117,6 @@ func TestSilence(t *testing.T) {
 	r, now := testRoster()
 	r.setSelf(said(1, 1, "me"), now)
 	r.hearDirect(other, said(1, 1, "a"), nil, now)
-	r.hearGossip("far", said(1, 1, "b"), now)
 	if got := r.sweep(now.Add(14*time.Second), 0); len(got) != 0 {
 		t.Errorf("gone too early: %v", got)
 	}
@@ -141,10 +139,7 @@ func TestSilence(t *testing.T) {
 	if got := r.sweep(now.Add(90*time.Second), 0); len(got) != 1 || got[0].ID != other {
 		t.Errorf("gone %v; want other", got)
 	}
-	if got := r.sweep(now.Add(165*time.Second), 0); len(got) != 1 || got[0].ID != "far" {
-		t.Errorf("gone %v; want far", got)
-	}
-	expect(t, w, "other boot 1 gone", "far boot 1 gone")
+	expect(t, w, "other boot 1 gone")
 	if site(r, self) != "me" {
 		t.Error("this node went from its own roster")
 	}
@@ -179,8 +174,8 @@ func TestRosterIsBounded(t *testing.T) {
 			t.Fatal("a stranger is not worth a connection")
 		}
 	}
-	if n := len(r.Peers()); n != maxHearsay {
-		t.Errorf("%d peers that nobody has met; want %d", n, maxHearsay)
+	if n := len(r.Peers()); n != 0 {
+		t.Errorf("%d peers that nobody has met", n)
 	}
 	for i := range maxPeers + 10 {
 		r.hearDirect(peer.ID(fmt.Sprint(i)), said(1, 1, ""), nil, now)
