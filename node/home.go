@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/shoal-mesh/shoal/p2p"
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 const tokenLimit = 4 << 10 // bytes; a token has some 200
@@ -99,36 +99,16 @@ func (h *home) nextBoot() (uint64, error) {
 		return 0, fmt.Errorf("read the boot number: %w", err)
 	}
 	boot := max(last+1, uint64(time.Now().UnixNano()))
-	if err := replace(file, fmt.Appendln(nil, boot)); err != nil {
+	if err := durable.Replace(file, fmt.Appendln(nil, boot)); err != nil {
 		return 0, fmt.Errorf("write the boot number: %w", err)
 	}
 	return boot, nil
 }
 
-// replace writes a file whole or not at all, and on disk when it returns.
-func replace(file string, data []byte) error {
-	next, err := os.OpenFile(file+".next", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = next.Write(data)
-	if err := errors.Join(err, next.Sync(), next.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next.Name(), file); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // token is the join token that the operator left in the home, "" if none. It opens
 // the swarm to whoever reads it, so it is held to the mode of a key.
 func (h *home) token() (string, error) {
-	b, err := p2p.ReadSecret(h.path("token"), "join token", tokenLimit)
+	b, err := durable.ReadSecret(h.path("token"), "join token", tokenLimit)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 // labelFile is HOME/labels.json: the labels that were set with `node labels set`.
@@ -64,7 +66,7 @@ func readLabels(file string) (map[string]string, error) {
 func writeLabels(file string, labels map[string]string) error {
 	b, err := json.MarshalIndent(labelFile{labelFileVersion, labels}, "", "  ")
 	if err == nil {
-		err = replace(file, append(b, '\n'))
+		err = durable.Replace(file, append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("keep the labels in %s: %w", file, err)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/crypto/pb"
+
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 const identityLimit = 4 << 10 // bytes; an Ed25519 key takes 93
@@ -33,7 +35,7 @@ func LoadIdentity(path string) (crypto.PrivKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an identity key: %w", err)
 	}
-	err = createFile(path, []byte(base64.StdEncoding.EncodeToString(raw)+"\n"))
+	err = durable.Create(path, []byte(base64.StdEncoding.EncodeToString(raw)+"\n"))
 	if errors.Is(err, fs.ErrExist) { // another start made it in between
 		return readIdentity(path)
 	}
@@ -44,7 +46,7 @@ func LoadIdentity(path string) (crypto.PrivKey, error) {
 }
 
 func readIdentity(path string) (crypto.PrivKey, error) {
-	data, err := ReadSecret(path, "identity key", identityLimit)
+	data, err := durable.ReadSecret(path, "identity key", identityLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"go.uber.org/zap"
+
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 const (
@@ -179,7 +181,7 @@ func (k *knownPeers) save() error {
 	}
 	data, err := json.MarshalIndent(knownFile{Version: knownVersion, Peers: k.sorted()}, "", "  ")
 	if err == nil {
-		err = replaceFile(k.path, append(data, '\n'))
+		err = durable.Replace(k.path, append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the remembered peers to %s: %w", k.path, err)

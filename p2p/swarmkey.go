@@ -11,6 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 // SwarmKey is the pre-shared key of a private swarm: who has it is a member.
@@ -42,7 +44,7 @@ func NewSwarmKey() (SwarmKey, error) {
 // (/key/swarm/psk/1.0.0/ in base16). A missing file is fs.ErrNotExist; one that
 // others may read, or that is damaged, is refused and left as it is.
 func LoadSwarmKey(path string) (SwarmKey, error) {
-	data, err := ReadSecret(path, "swarm key", swarmKeyLimit)
+	data, err := durable.ReadSecret(path, "swarm key", swarmKeyLimit)
 	if err != nil {
 		return SwarmKey{}, err
 	}
@@ -70,7 +72,7 @@ func damagedSwarmKey(path string) error {
 // anything else: a swarm whose last copy of the key is lost is lost.
 func (k SwarmKey) Save(path string) error {
 	text := swarmKeyHeader + "\n" + swarmKeyEncoding + "\n" + hex.EncodeToString(k[:]) + "\n"
-	err := createFile(path, []byte(text))
+	err := durable.Create(path, []byte(text))
 	if err == nil {
 		return nil
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/ipfs/kubo/repo"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 // What lies in a store's folder. versionFile is written last, so its presence
@@ -86,7 +88,7 @@ func openRepo(dir string, conf *config.Config) (_ *diskRepo, err error) {
 		{Prefix: rootsPrefix, Datastore: roots},
 	})
 	if fresh {
-		if err := writeVersion(dir); err != nil {
+		if err := durable.Replace(filepath.Join(dir, versionFile), []byte(versionLine()+"\n")); err != nil {
 			data.Close()
 			return nil, fmt.Errorf("founding the store at %s: %w", dir, err)
 		}
@@ -133,29 +135,6 @@ func checkUnused(dir string) error {
 }
 
 func versionLine() string { return fmt.Sprintf("%s %d", formatName, formatVersion) }
-
-func writeVersion(dir string) error {
-	tmp := filepath.Join(dir, versionFile+".new")
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(versionLine() + "\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, filepath.Join(dir, versionFile)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 // openFiles opens a folder of flatfs, which has a file for each key, put there by
 // renaming and synced before it counts as written: a result that was reported

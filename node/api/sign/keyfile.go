@@ -7,10 +7,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/shoal-mesh/shoal/durable"
 )
 
 const (
@@ -35,7 +36,10 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client key: %w", err)
 	}
-	err = create(path, pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make a folder for the client key: %w", err)
+	}
+	err = durable.Create(path, pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}))
 	if errors.Is(err, fs.ErrExist) { // another command made it in between
 		return readKey(path)
 	}
@@ -47,27 +51,9 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 
 // readKey reads a file that only its owner may read.
 func readKey(path string) (ed25519.PrivateKey, error) {
-	f, err := os.Open(path)
+	data, err := durable.ReadSecret(path, "client key", maxKeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the client key: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read the client key: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("the client key %s is not a regular file: move it away", path)
-	}
-	if mode := info.Mode().Perm(); mode&^0o600 != 0 {
-		return nil, fmt.Errorf("the client key %s has mode %#o, wider than 0600: others may have read it; if none did, run: chmod 600 %s", path, mode, path)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the client key %s: %w", path, err)
-	}
-	if len(data) > maxKeyFile {
-		return nil, damaged(path)
+		return nil, err
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != pemType {
@@ -84,31 +70,4 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 // damaged leaves out the decoder's own words, which could quote the key.
 func damaged(path string) error {
 	return fmt.Errorf("the client key %s is damaged, or no Ed25519 key in PEM: restore it from a backup, or move it away to have a new one made, which every node must then be told of", path)
-}
-
-// create writes a new file of mode 0600 whole or not at all, and never over one
-// that is there (fs.ErrExist).
-func create(path string, data []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	// A link, unlike a rename, fails where the name is taken.
-	if err := os.Link(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
