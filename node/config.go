@@ -65,8 +65,8 @@ type Config struct {
 	MaxCPU    job.CPU   // what jobs may use together; default: every processor
 	MaxMemory job.Bytes // default: half of the machine's memory
 	// MaxStorage is how much the store may take of its disk before it collects
-	// what nobody pinned; default: four fifths of what the disk can give it when
-	// the node starts.
+	// what nobody pinned; default: four fifths of what the disk can give it, when
+	// the node starts or whenever that is more.
 	MaxStorage job.Bytes
 
 	// Clock is the wall clock: what the expiry of tokens is held against, and what

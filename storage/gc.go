@@ -54,11 +54,11 @@ func (s *Store) stayBelow(ctx context.Context) {
 		case <-room.full:
 		}
 		// Where all is pinned, collecting for each block more would be in vain.
-		if room.used() < least+room.limit/100 {
+		if room.used() < least+room.limit()/100 {
 			continue
 		}
 		over, _ := room.beyond(0)
-		got, err := s.collect(ctx, over+int64(float64(room.limit)*(1-lowWater)), false)
+		got, err := s.collect(ctx, over+int64(float64(room.limit())*(1-lowWater)), false)
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -259,8 +259,32 @@ func TestDiskIsNotFilled(t *testing.T) {
 func TestDefaultLimit(t *testing.T) {
 	p := newPeer(t)
 	free, _, err := p.repo.room.disk()
-	if limit := p.repo.room.limit; err != nil || limit < free/2 || limit > free {
+	if limit := p.repo.room.limit(); err != nil || limit < free/2 || limit > free {
 		t.Errorf("the limit is %d with %d free, %v", limit, free, err)
+	}
+}
+
+// A store that was opened on a full disk says so, and is not bound by that once
+// there is room again.
+func TestDefaultLimitOfAFullDisk(t *testing.T) {
+	p := newPeer(t)
+	mustPut(t, p.Store, random(t, 1<<20))
+	free := int64(4 << 10)
+	p.repo.room.disk = func() (int64, int64, error) { return free, 100 << 20, nil }
+	if err := p.repo.room.setLimit(0); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := p.Put(t.Context(), random(t, 10), "")
+	var full *FullError
+	if !errors.As(err, &full) || !full.Disk || !strings.Contains(err.Error(), "the disk is full") {
+		t.Errorf("on the full disk: %v", err)
+	}
+	free = 50 << 20
+	mustPut(t, p.Store, random(t, 2<<20))
+	was := p.repo.room.limit()
+	free = 10 << 20
+	if now := p.repo.room.limit(); now < p.repo.room.used() || now >= was {
+		t.Errorf("the limit is %d with much free, %d with little", was, now)
 	}
 }
 

@@ -12,11 +12,12 @@ import (
 
 // How a store lives within its room.
 const (
-	// defaultShare of what the disk could give the store when it is opened, which
-	// is what it uses and what is free, is the limit where none is set. Small
-	// machines have one disk for everything, and nobody looks after it: the store
-	// must not be what fills it. Kubo's 10 GB without a collector is too much for
-	// one and too little for another.
+	// defaultShare of what the disk could give the store, which is what it uses and
+	// what is free, is the limit where none is set: that of when it was opened, or
+	// that of now if the disk has got more room since. Small machines have one disk
+	// for everything, and nobody looks after it: the store must not be what fills
+	// it. Kubo's 10 GB without a collector is too much for one and too little for
+	// another.
 	defaultShare = 0.8
 	// highWater of the limit is where collecting begins, and lowWater where it
 	// ends: what was fetched is a cache for the next job that asks for it.
@@ -31,7 +32,8 @@ const (
 // concurrent use. It is asked before each write, so that several at a time go
 // beyond it by what they write, at most 8 MiB each.
 type room struct {
-	limit int64
+	set   int64         // the limit that was set, or 0 for the default
+	least int64         // of the default: what it was when the store was opened
 	used  func() int64  // bytes of blocks and roots
 	disk  diskSpace     // of the disk that holds them
 	full  chan struct{} // has something when it is time to collect
@@ -56,7 +58,7 @@ func spareOf(total int64) int64 { return min(int64(float64(total)*spareShare), s
 
 func newRoom(dir string, files ...*flatfs.Datastore) *room {
 	return &room{
-		limit: math.MaxInt64,
+		set: math.MaxInt64,
 		used: func() (n int64) {
 			for _, f := range files {
 				du, _ := f.DiskUsage(context.Background()) // reads a number in memory
@@ -71,27 +73,42 @@ func newRoom(dir string, files ...*flatfs.Datastore) *room {
 
 // setLimit sets the limit, or the default if it is 0.
 func (r *room) setLimit(limit int64) error {
-	if limit == 0 {
-		free, _, err := r.disk()
-		if err != nil {
-			return err
-		}
-		limit = int64(float64(r.used()+free) * defaultShare)
+	free, _, err := r.disk()
+	if limit == 0 && err != nil {
+		return err
 	}
-	r.limit = limit
+	r.set, r.least = limit, r.share(free)
 	return nil
 }
 
+// share is the default limit with so many bytes free.
+func (r *room) share(free int64) int64 { return int64(float64(r.used()+free) * defaultShare) }
+
+// limit is how many bytes the store may take.
+func (r *room) limit() int64 {
+	if r.set != 0 {
+		return r.set
+	}
+	free, _, err := r.disk()
+	if err != nil {
+		return r.least
+	}
+	return max(r.least, r.share(free))
+}
+
 // beyond is by how many bytes need more would be too many; with 0 or less there
-// is room. disk tells that it is the disk that lacks them, and not the limit.
+// is room. disk tells that it is the disk that lacks them, and not the limit,
+// or not a limit that anybody set.
 func (r *room) beyond(need int64) (over int64, disk bool) {
-	over = r.used() - r.limit + min(need, math.MaxInt64/4)
+	need = min(need, math.MaxInt64/4)
+	over = r.used() - r.limit() + need
 	free, total, err := r.disk()
 	if err != nil {
 		return over, false // the write will tell
 	}
-	if lack := min(need, math.MaxInt64/4) + spareOf(total) - free; lack > over {
-		return lack, true
+	lack := need + spareOf(total) - free
+	if lack > over || lack > 0 && r.set == 0 {
+		return max(over, lack), true
 	}
 	return over, false
 }
@@ -100,7 +117,7 @@ func (r *room) beyond(need int64) (over int64, disk bool) {
 // collector when it is nearly full.
 func (r *room) check(need int64) error {
 	over, _ := r.beyond(need)
-	if over > -int64(float64(r.limit)*(1-highWater)) {
+	if over > -int64(float64(r.limit())*(1-highWater)) {
 		signal(r.full)
 	}
 	if over > 0 {
@@ -112,7 +129,7 @@ func (r *room) check(need int64) error {
 func (r *room) refusal(need int64) *FullError {
 	_, disk := r.beyond(need)
 	free, _, _ := r.disk()
-	return &FullError{Need: need, Used: r.used(), Limit: r.limit, Free: free, Disk: disk}
+	return &FullError{Need: need, Used: r.used(), Limit: r.limit(), Free: free, Disk: disk}
 }
 
 // outside refuses to write need bytes beside the store, to a disk that would have
@@ -122,7 +139,7 @@ func (r *room) outside(disk diskSpace, need int64) error {
 	if err != nil || free-spareOf(total) >= need {
 		return nil // the write will tell
 	}
-	return &FullError{Need: need, Used: r.used(), Limit: r.limit, Free: free, Disk: true}
+	return &FullError{Need: need, Used: r.used(), Limit: r.limit(), Free: free, Disk: true}
 }
 
 // makeRoom makes sure that need bytes can be written, by collecting garbage if
@@ -133,7 +150,7 @@ func (s *Store) makeRoom(ctx context.Context, need int64) error {
 	if over <= 0 {
 		return nil
 	}
-	low := room.used() + need - int64(float64(room.limit)*lowWater)
+	low := room.used() + need - int64(float64(room.limit())*lowWater)
 	if _, err := s.collect(ctx, max(over, low), false); err != nil {
 		return fmt.Errorf("making room: %w", err)
 	}

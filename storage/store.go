@@ -24,7 +24,7 @@ type Config struct {
 	Host    host.Host
 	Routing routing.Routing
 	// MaxBytes is how much the store may take of the disk; see doc.go. 0 means
-	// four fifths of what the disk can give it now.
+	// four fifths of what the disk can give it, now or whenever that is more.
 	MaxBytes int64
 	// Patience is how long a fetch goes on without a single block coming in
 	// before it ends with a NotFoundError. 0 means DefaultPatience. It ends after

@@ -24,7 +24,7 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	}
 	defer end()
 	room := s.repo.room
-	u := Usage{Used: room.used(), Limit: room.limit}
+	u := Usage{Used: room.used(), Limit: room.limit()}
 	if u.Free, _, err = room.disk(); err != nil {
 		return u, err
 	}
