@@ -245,6 +245,8 @@ func (c *Client) failed(ctx context.Context, err error) error {
 		return Errorf(CodeNotShoal, "the certificate of %s is not to be trusted: %w. Is the name right? A certificate authority of your own can be named with SSL_CERT_FILE", c.name, reason(err))
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, new(tls.RecordHeaderError)):
 		return Errorf(CodeNotShoal, "%s does not speak https. A node itself speaks http:// alone; https:// takes a proxy in front of it", c.name)
+	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no type for it
+		return Errorf(CodeNotShoal, "%s does not speak HTTP. Is the port right? A node is asked on 1234, unless it was told otherwise; on 1235 it speaks with its peers alone", c.name)
 	}
 	return Errorf(CodeUnreachable, "the connection to %s broke off: %w. The node may have stopped; ask again", c.name, reason(err))
 }

@@ -648,6 +648,32 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// The peers' port is next to that of the API, and what comes from it is noise.
+func TestAskingThePeersPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	wantNo(t, err)
+	defer l.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1<<16)) // or closing would reset the connection
+			_, _ = c.Write([]byte("\x99\xf4\xc3\x03\xd1\x12\x02\xe6\x13\xdb&H\n\xf1\xeb<\xd9+\xf7>\x87"))
+			_ = c.Close()
+		}
+	}()
+	_, err = NewClient("http://" + l.Addr().String()).Signed(aKey(1)).List(t.Context())
+	if CodeOf(err) != CodeNotShoal || !strings.Contains(err.Error(), "does not speak HTTP. Is the port right?") {
+		t.Errorf("the error is %v", err)
+	}
+	_ = l.Close()
+	<-ended
+}
+
 // A proxy that ends TLS on the node's machine changes neither path, query nor body.
 func TestThroughAProxy(t *testing.T) {
 	_, node := publicServer(t, &fake{})
