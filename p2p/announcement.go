@@ -17,7 +17,7 @@ const (
 	announcementVersion = 1
 	announcementType    = 1
 	announcementLimit   = 32 << 10 // bytes
-	maxLabels           = 64
+	MaxLabels           = 64
 	maxLedgers          = 64
 	maxLedgerName       = 128 // bytes
 	maxAddrs            = 16
@@ -30,7 +30,7 @@ var ErrIgnore = errors.New("ignored")
 
 // announcement is what a peer says about itself. Whose it is comes from the
 // connection or the gossip signature, so no field says it. (Boot, Seq) fences
-// replays: Boot is random per process, Seq grows with each announcement made.
+// replays: Boot is another at each start, Seq grows with each announcement made.
 type announcement struct {
 	Version uint8             `cbor:"0,keyasint"`
 	Type    uint8             `cbor:"1,keyasint"`
@@ -113,8 +113,8 @@ var headMode = must(cbor.DecOptions{
 // checkSaid holds labels to the Kubernetes grammar, so that selectors can name
 // them, and ledgers to short printable text.
 func checkSaid(labels map[string]string, ledgers []string) error {
-	if len(labels) > maxLabels {
-		return fmt.Errorf("%d labels are more than %d", len(labels), maxLabels)
+	if len(labels) > MaxLabels {
+		return fmt.Errorf("%d labels are more than %d", len(labels), MaxLabels)
 	}
 	for k, v := range labels {
 		if why := validation.IsQualifiedName(k); len(why) > 0 {

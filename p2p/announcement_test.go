@@ -39,7 +39,7 @@ func TestAnnouncementRoundTrip(t *testing.T) {
 
 func TestAnnouncementRefused(t *testing.T) {
 	many := make(map[string]string)
-	for i := range maxLabels + 1 {
+	for i := range MaxLabels + 1 {
 		many[fmt.Sprint("k", i)] = ""
 	}
 	for name, change := range map[string]func(*announcement){
@@ -97,7 +97,7 @@ func FuzzDecodeAnnouncement(f *testing.F) {
 		if err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%x decodes, and encodes to %x, %v", b, again, err)
 		}
-		if len(a.Labels) > maxLabels || len(a.Ledgers) > maxLedgers || len(a.addrs) > maxAddrs {
+		if len(a.Labels) > MaxLabels || len(a.Ledgers) > maxLedgers || len(a.addrs) > maxAddrs {
 			t.Errorf("bounds passed: %+v", a)
 		}
 	})

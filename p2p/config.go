@@ -37,8 +37,8 @@ type Config struct {
 	Labels  map[string]string // what to announce at first; see Mesh.Announce
 	Ledgers []string
 
-	// Boot tells this process from earlier ones of the same identity. It must be
-	// random per start; 0 has it made.
+	// Boot tells this process from earlier ones of the same identity: it must be
+	// another at each start. 0 has one made at random.
 	Boot uint64
 
 	// Silence is how long a peer may give no sign of life before it is taken for

@@ -13,8 +13,18 @@
 // With a [SwarmKey] the swarm is private: every connection is encrypted with
 // that key before a byte of libp2p is spoken, so that a machine without it
 // learns nothing and sends nothing. Such a swarm uses TCP only, and no service
-// outside of it: no public bootstrap peer, relay, address probe or discovery on
-// the local network. Without a key the swarm is open.
+// outside of it: no public bootstrap peer, relay or address probe, and multicast on
+// the local network only if Config.MDNS asks for it. Without a key the swarm is
+// open.
+//
+// # Finding one another
+//
+// One live peer is enough: one of Config.Bootstrap, or of those that were met before
+// and are remembered in Config.KnownFile. Both are tried until they answer. Two that
+// are connected tell each other who they are (hello), and the one that answers adds
+// some of the peers that it knows; gossip brings those that come later, and the DHT,
+// in which members list themselves under a key of the swarm, those that nobody has
+// told of. All of that are hints to dial: who a peer is, its connection proves.
 //
 // # Joining
 //

@@ -37,7 +37,7 @@ func (m *Mesh) findNearby(ctx context.Context) {
 		if err == nil {
 			<-ctx.Done()
 		} else {
-			log("not looking for peers on the local network, trying on", zap.Duration("again in", mdnsAgain), zap.Error(err))
+			log("not looking for peers on the local network, trying on", zap.Duration("again_in", mdnsAgain), zap.Error(err))
 			log = m.log.Debug
 		}
 		if err := s.Close(); err != nil {

@@ -204,7 +204,7 @@ func (m *Mesh) addrs() []multiaddr.Multiaddr {
 }
 
 // Announce changes what this node says about itself and has peers told. It keeps
-// copies. Labels must be in the Kubernetes grammar, at most 64 of them.
+// copies. Labels must be in the Kubernetes grammar, at most MaxLabels of them.
 func (m *Mesh) Announce(labels map[string]string, ledgers []string) error {
 	if err := checkSaid(labels, ledgers); err != nil {
 		return fmt.Errorf("announcing: %w", err)

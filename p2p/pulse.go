@@ -64,8 +64,8 @@ func (m *Mesh) mend(ctx context.Context) {
 			m.work.Go(func() { m.greet(ctx, id) })
 		}
 	}
-	for _, p := range m.roster.Peers() {
-		if !p.Self && m.host.Network().Connectedness(p.ID) != network.Connected {
+	for _, p := range m.roster.Others() {
+		if m.host.Network().Connectedness(p.ID) != network.Connected {
 			m.hint(hint{AddrInfo: peer.AddrInfo{ID: p.ID, Addrs: p.Addrs}})
 		}
 	}

@@ -18,7 +18,7 @@ type Peer struct {
 	Addrs   []multiaddr.Multiaddr // those that worked first, then what it announces
 	Labels  map[string]string     // what it says of itself; nobody vouches for it
 	Ledgers []string
-	Boot    uint64        // random per process: another one is another process
+	Boot    uint64        // another one is another process
 	Seen    time.Time     // last sign of life; use time.Since, which is monotonic
 	RTT     time.Duration // last measured round trip; 0 until then
 	Self    bool
@@ -86,6 +86,11 @@ func (r *Roster) Peers() []Peer {
 	}
 	slices.SortFunc(out, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// Others is Peers without this node.
+func (r *Roster) Others() []Peer {
+	return slices.DeleteFunc(r.Peers(), func(p Peer) bool { return p.Self })
 }
 
 // Get finds a live peer by its ID.
