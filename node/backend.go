@@ -31,7 +31,6 @@ type backend struct {
 	said   *ownLabels
 	mesh   *p2p.Mesh
 	store  *storage.Store
-	sched  *scheduler.Scheduler
 	engine *wasm.Executor
 	begun  time.Time
 	log    *zap.Logger
@@ -59,7 +58,7 @@ func (b *backend) ID(context.Context) api.ID {
 }
 
 func (b *backend) Peers(ctx context.Context) []api.Peer {
-	bids, err := b.sched.Bids(ctx)
+	bids, err := b.own.sched.Bids(ctx)
 	if err != nil {
 		b.log.Debug("the peers are listed without their bids", zap.Error(err)) // the node stops
 	}
@@ -92,9 +91,6 @@ func (b *backend) ChangeLabels(_ context.Context, c api.LabelChange) ([]api.Labe
 func (b *backend) Token(_ context.Context, ttl time.Duration) (api.Token, error) {
 	if b.key == nil {
 		return api.Token{}, api.Errorf(api.CodeInvalid, "this node is in no private swarm, so there is nothing to let anybody in to: found one with `node serve --private --initial`")
-	}
-	if ttl <= 0 {
-		ttl = time.Hour
 	}
 	now := b.cfg.now()
 	token, err := b.key.NewToken(now, ttl)

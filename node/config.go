@@ -41,7 +41,7 @@ type Config struct {
 	// how long: the node has no token and waits. It is called once, from another
 	// goroutine. Without it a node that has no token is refused.
 	ShowCode func(code string, life time.Duration)
-	codeLife time.Duration // that a code is good for, if not codeLife
+	codeLife time.Duration // that a code is good for, in place of the constant; for tests
 
 	Labels map[string]string // beside the automatic ones; they win over those that `node labels set` has kept in Home
 	// LabelHostname tells all peers what this machine is called, in the label

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -42,13 +43,8 @@ func (b *backend) Doctor(ctx context.Context) api.Report {
 	add(b.engineCheck())
 	add(b.listenChecks()...)
 
-	var others []p2p.Peer
-	for _, p := range b.mesh.Roster().Peers() {
-		if !p.Self {
-			others = append(others, p)
-		}
-	}
 	add(b.namedChecks()...)
+	others := b.mesh.Roster().Others()
 	if len(others) == 0 {
 		add(b.aloneCheck())
 		return r
@@ -107,11 +103,7 @@ func (b *backend) listenChecks() []api.Check {
 	if !outside {
 		return append(checks, api.Check{Name: "firewall", Status: api.OK, Message: "the node is on loopback, where no other machine reaches it"})
 	}
-	var open []string
-	for p := range ports {
-		open = append(open, p)
-	}
-	slices.Sort(open)
+	open := slices.Sorted(maps.Keys(ports))
 	return append(checks, api.Check{Name: "firewall", Status: api.OK, Message: fmt.Sprintf("other machines need TCP %s (HTTP, to join) and %s (peers) of this one", apiPort, strings.Join(open, ", "))})
 }
 

@@ -59,14 +59,9 @@ func (b *backend) Status(ctx context.Context) (api.NodeStatus, error) {
 	if err != nil {
 		return api.NodeStatus{}, apiError(err)
 	}
-	s := api.NodeStatus{
-		ID: b.ID(ctx), API: b.api.String(), Uptime: time.Since(b.begun), Engine: b.engine.Engine(), Running: b.own.runner.Running(),
+	return api.NodeStatus{
+		ID: b.ID(ctx), API: b.api.String(), Uptime: time.Since(b.begun), Engine: b.engine.Engine(),
+		Peers: len(b.mesh.Roster().Others()), Running: b.own.runner.Running(),
 		Storage: api.StoreUsage{Used: job.Bytes(u.Used), Limit: job.Bytes(u.Limit), Free: job.Bytes(u.Free), Pins: u.Pins, Pinned: job.Bytes(u.Pinned)},
-	}
-	for _, p := range b.mesh.Roster().Peers() {
-		if !p.Self {
-			s.Peers++
-		}
-	}
-	return s, nil
+	}, nil
 }

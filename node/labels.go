@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/shoal-mesh/shoal/node/api"
+	"github.com/shoal-mesh/shoal/p2p"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
@@ -22,10 +22,6 @@ var (
 	automatic = []string{"os", "arch", "cpus", "memory", "version", "wasm", "hostname", job.AcceptsLabel}
 	reserved  = []string{job.MountPrefix, job.AcceptsPrefix, "shoal/"}
 )
-
-// maxLabels is how many labels a peer may announce, those of the node's own
-// included; peers drop what has more.
-const maxLabels = 64
 
 // ownLabels are what this node says of itself to all peers, and the only place
 // where that is put together. Safe for concurrent use.
@@ -100,8 +96,8 @@ func (l *ownLabels) merged(stored map[string]string) map[string]string {
 func (l *ownLabels) fits(stored map[string]string) error {
 	all := l.merged(stored)
 	all["wasm"] = ""
-	if len(all) > maxLabels {
-		return api.Errorf(api.CodeInvalid, "this node would have %d labels, and %d is the most that peers take, the node's own included: remove some with `node labels rm KEY`, or give fewer with --label", len(all), maxLabels)
+	if len(all) > p2p.MaxLabels {
+		return api.Errorf(api.CodeInvalid, "this node would have %d labels, and %d is the most that peers take, the node's own included: remove some with `node labels rm KEY`, or give fewer with --label", len(all), p2p.MaxLabels)
 	}
 	return nil
 }
@@ -229,13 +225,4 @@ func labelValue(s string) string {
 		return '-'
 	}, s)
 	return strings.Trim(s[:min(len(s), 63)], "-_.")
-}
-
-// machineMemory is the machine's memory.
-func machineMemory() job.Bytes {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 1 << 30 // what the smallest machine that is meant has
-	}
-	return job.Bytes(info.Totalram) * job.Bytes(info.Unit)
 }

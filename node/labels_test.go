@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/shoal-mesh/shoal/node/api"
+	"github.com/shoal-mesh/shoal/p2p"
 	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
@@ -78,7 +79,7 @@ func TestLabelChangesThatAreRefused(t *testing.T) {
 	}
 	before, onDisk := l.all(), readFile(t, file)
 	many := map[string]string{}
-	for i := range maxLabels {
+	for i := range p2p.MaxLabels {
 		many[fmt.Sprint("k", i)] = "x"
 	}
 	set := func(k, v string) api.LabelChange {

@@ -176,6 +176,15 @@ func rough(n job.Bytes) string {
 	return strconv.FormatInt(int64(n), 10) + "B"
 }
 
+// machineMemory is the machine's memory.
+func machineMemory() job.Bytes {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 1 << 30 // what the smallest machine that is meant has
+	}
+	return job.Bytes(info.Totalram) * job.Bytes(info.Unit)
+}
+
 func availableMemory() job.Bytes {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -163,9 +163,15 @@ func (n *Node) Run(ctx context.Context, ready func(Offer)) (err error) {
 	if err != nil {
 		return err
 	}
-	p := &parts{cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine, book: book, wire: w, said: said, folders: folders, public: listener}
-	p.backend = &backend{swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}}, cfg: cfg, key: member.key, said: said, mesh: mesh, store: store, sched: w.sched, engine: engine, begun: time.Now(), log: n.log, api: listener.Addr()}
-	p.backend.dir, p.backend.heard = h.dir, w.lastHeard
+	b := &backend{
+		swarmJobs: swarmJobs{ownJobs{sched: w.sched, runner: runner, mesh: mesh, known: &w.known, open: member.key == nil}},
+		cfg:       cfg, key: member.key, said: said, mesh: mesh, store: store, engine: engine,
+		begun: time.Now(), log: n.log, api: listener.Addr(), dir: h.dir, heard: w.lastHeard,
+	}
+	p := &parts{
+		cfg: cfg, log: n.log, home: h, entry: at, member: member, mesh: mesh, store: store, engine: engine,
+		book: book, wire: w, said: said, folders: folders, backend: b, public: listener,
+	}
 	return p.run(ctx, ready)
 }
 
