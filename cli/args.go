@@ -45,6 +45,9 @@ func arrange(app *cli.App, args []string) (line, given []string, err error) {
 	if slices.Contains(a.names, "node") && !a.takesNode {
 		return nil, nil, usage("%s is about this machine alone and takes no --node", strings.Join(a.path, " "))
 	}
+	if slices.Contains(a.names, "home") && !a.takesHome {
+		return nil, nil, usage("%s has nothing to do with a home and takes no --home", strings.Join(a.path, " "))
+	}
 	return slices.Concat(a.path, a.given, []string{"--"}, a.rest), a.names, nil
 }
 
@@ -60,6 +63,7 @@ type arrangement struct {
 	help     bool
 
 	takesNode bool // the command can ask another node than the local one
+	takesHome bool // the command reads a home, or asks the node that has it
 }
 
 // command takes the next word of the command's name.
@@ -79,7 +83,10 @@ func (a *arrangement) command(word string) error {
 	c := a.commands[i]
 	a.path, a.commands, a.flags = append(a.path, c.Name), c.Subcommands, append(a.flags, c.Flags...)
 	a.whole = c.Action != nil
-	a.takesNode = slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "node" })
+	takes := func(name string) bool {
+		return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == name })
+	}
+	a.takesNode, a.takesHome = takes("node"), takes("home")
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v2"
 
 	"github.com/shoal-mesh/shoal/scheduler/job"
@@ -52,13 +51,13 @@ func (p *program) show(format string, v any, people func(w io.Writer, wide bool)
 // data prints v for programs. YAML has the fields of JSON, in the same order.
 func (p *program) data(format string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
-	if err == nil && format == "yaml" {
-		text, err = yaml.JSONToYAML(text)
-	}
 	if err != nil {
 		return fmt.Errorf("write the result as %s: %w", format, err)
 	}
-	_, err = fmt.Fprintf(p.out, "%s\n", strings.TrimSuffix(string(text), "\n"))
+	if format == "yaml" {
+		return writeYAML(p.out, text)
+	}
+	_, err = fmt.Fprintf(p.out, "%s\n", text)
 	return err
 }
 
