@@ -46,8 +46,8 @@ func oddNames(t testing.TB, path string) {
 // manyEntries makes a folder that does not fit into one block.
 func manyEntries(t testing.TB, path string) {
 	mkdir(t, path)
-	for i := range 3000 {
-		name := fmt.Sprintf("%s-%d", strings.Repeat("long name ", 12), i)
+	for i := range 1200 { // names and CIDs of 280 KiB; a folder is split at 256 KiB
+		name := fmt.Sprintf("%s-%d", strings.Repeat("long name ", 20), i)
 		if err := os.WriteFile(filepath.Join(path, name), fmt.Append(nil, i%7), 0o600); err != nil {
 			t.Fatal(err)
 		}
