@@ -52,6 +52,7 @@ type Store struct {
 	server   *blockstream.Server
 	roots    *roots
 	turn     chan struct{} // filled by the collection under way
+	swapping turns         // blocks that Bitswap is asked for
 
 	mu     sync.Mutex // guards closed, and busy against Wait
 	closed bool

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	blocks "github.com/ipfs/go-block-format"
@@ -55,7 +56,7 @@ func (l *loader) askBitswap() {
 		ctx, cancel := context.WithCancel(l.ctx)
 		w.unswap = cancel
 		l.mu.Unlock()
-		nd, err := askInRounds(ctx, l.swap, w.cid, l.store.patience/askAgain)
+		nd, err := l.askInTurn(ctx, w.cid)
 		if err == nil {
 			err = l.swapped(w, nd)
 		}
@@ -78,6 +79,61 @@ func (l *loader) swapped(w *want, nd ipld.Node) error {
 		return nil
 	}
 	return l.had(w, b, true)
+}
+
+// askInTurn asks for a block when no other call does. Bitswap keeps one account of
+// wants for all sessions: it sends what one of them wants to a peer only once, and
+// takes it back only when none wants it any more. So sessions that come and go for
+// the same block can hide from each other that it was answered to one that has
+// gone, and no asking again would get it sent.
+func (l *loader) askInTurn(ctx context.Context, c cid.Cid) (ipld.Node, error) {
+	waited, end, err := l.store.swapping.take(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if waited {
+		if nd, err := l.local(ctx, c); nd != nil || err != nil {
+			return nd, err
+		}
+	}
+	return askInRounds(ctx, l.swap, c, l.store.patience/askAgain)
+}
+
+// turns lets one call at a time have a block. Its zero value is ready.
+type turns struct {
+	mu    sync.Mutex
+	taken map[cid.Cid]chan struct{} // closed at the end of the turn
+}
+
+// take waits until the block is free, and says whether it had to.
+func (t *turns) take(ctx context.Context, c cid.Cid) (waited bool, end func(), err error) {
+	for {
+		t.mu.Lock()
+		other := t.taken[c]
+		if other == nil {
+			break
+		}
+		t.mu.Unlock()
+		waited = true
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return true, nil, context.Cause(ctx)
+		}
+	}
+	defer t.mu.Unlock()
+	if t.taken == nil {
+		t.taken = map[cid.Cid]chan struct{}{}
+	}
+	mine := make(chan struct{})
+	t.taken[c] = mine
+	return waited, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.taken, c)
+		close(mine)
+	}, nil
 }
 
 // askInRounds asks for a block, and again after a pause, and after twice that,
