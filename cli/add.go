@@ -43,7 +43,7 @@ func (p *program) runAdd(c *cli.Context, as string, client *api.Client) error {
 	}
 	return p.show(as, added, func(w io.Writer, wide bool) {
 		if wide {
-			row(w, added.CID, size(added.Size))
+			row(w, added.CID, added.Size.Rough())
 			return
 		}
 		row(w, added.CID)

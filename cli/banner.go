@@ -24,7 +24,7 @@ func (p *program) banner(o node.Offer, token bool) {
 
 	w := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "  peer\t%s\n", o.ID.Peer)
-	fmt.Fprintf(w, "  offers\tcpu %v, memory %s; %s\n", o.Room.CPU, size(o.Room.Memory), offers(o.Engines))
+	fmt.Fprintf(w, "  offers\tcpu %v, memory %s; %s\n", o.Room.CPU, o.Room.Memory.Rough(), offers(o.Engines))
 	for _, m := range o.Missing {
 		fmt.Fprintf(w, "  without\t%s\n", oneLine(m))
 	}

@@ -116,13 +116,13 @@ func describeRun(w io.Writer, j job.Job, task int, t job.Progress) {
 		if r.Error != "" {
 			row(w, "  error", r.Error)
 		}
-		row(w, "  used", fmt.Sprintf("cpu %s, time %s, memory %s at its peak", span(r.Usage.CPU), span(r.Usage.Wall), size(r.Usage.Memory)))
+		row(w, "  used", fmt.Sprintf("cpu %s, time %s, memory %s at its peak", span(r.Usage.CPU), span(r.Usage.Wall), r.Usage.Memory.Rough()))
 	}
 	describeBids(w, j, task, t)
 	if t.Result != nil && len(t.Result.Outputs) > 0 {
 		title(w, "Outputs")
 		for _, o := range t.Result.Outputs {
-			row(w, "  "+o.Name, "ipfs://"+o.CID, size(o.Size))
+			row(w, "  "+o.Name, "ipfs://"+o.CID, o.Size.Rough())
 		}
 	}
 }
@@ -140,7 +140,7 @@ func describeBids(w io.Writer, j job.Job, task int, t job.Progress) {
 			if o.Peer == e.Peer {
 				won = "won"
 			}
-			row(w, "  "+o.Peer.Short(), o.Free.CPU, size(o.Free.Memory), won)
+			row(w, "  "+o.Peer.Short(), o.Free.CPU, o.Free.Memory.Rough(), won)
 		}
 	}
 }

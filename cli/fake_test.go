@@ -456,7 +456,7 @@ func (f *fakeNode) Peers(context.Context) []api.Peer {
 
 func (f *fakeNode) Doctor(context.Context) api.Report {
 	r := api.Report{Checks: []api.Check{
-		{Name: "disk", About: "/var/lib/shoal", Status: api.OK, Message: "3.0GiB free of 9.0GiB"},
+		{Name: "disk", About: "/var/lib/shoal", Status: api.OK, Message: "3.0 GiB free of 9.0 GiB"},
 		{Name: "clock", About: "peer k9PzR4tM", Status: api.Warning, Message: "the clock of peer k9PzR4tM is 1h0m0s ahead of that of this node, peer XVgk2y8Q", Next: "set the one that is wrong"},
 	}}
 	if f.snap("key") {

@@ -28,7 +28,7 @@ func (p *program) gc() *cli.Command {
 				if dry {
 					did = "would free"
 				}
-				row(w, did+" "+size(got.Bytes)+" in "+many(got.Blocks, "block")+"; "+size(got.KeptBytes)+" in "+many(got.KeptBlocks, "block")+" stay")
+				row(w, did+" "+got.Bytes.Rough()+" in "+many(got.Blocks, "block")+"; "+got.KeptBytes.Rough()+" in "+many(got.KeptBlocks, "block")+" stay")
 			})
 		}),
 	}

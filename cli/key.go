@@ -120,6 +120,10 @@ func (p *program) keyList() *cli.Command {
 				keys = []node.Authorized{}
 			}
 			return p.show(as, keys, func(w io.Writer, _ bool) {
+				if len(keys) == 0 {
+					p.say("no key is listed")
+					return
+				}
 				row(w, "KEY", "NAME")
 				for _, k := range keys {
 					row(w, k.Key, k.Name)

@@ -40,7 +40,7 @@ func (p *program) runLs(c *cli.Context) error {
 			}
 			row(w, "NAME", "KIND", "SIZE", "CID")
 			for _, e := range entries {
-				row(w, lsName(e.Name), e.Kind, size(e.Size), e.CID)
+				row(w, lsName(e.Name), e.Kind, e.Size.Rough(), e.CID)
 			}
 		})
 	})(c)

@@ -53,9 +53,9 @@ func peerCells(e api.Peer, wide bool) []any {
 	}
 	cpu, memory := "", ""
 	if e.Free != nil {
-		cpu, memory = e.Free.CPU.String(), size(e.Free.Memory)
+		cpu, memory = e.Free.CPU.String(), e.Free.Memory.Rough()
 		if e.Total != nil {
-			cpu, memory = cpu+" of "+e.Total.CPU.String(), memory+" of "+size(e.Total.Memory)
+			cpu, memory = cpu+" of "+e.Total.CPU.String(), memory+" of "+e.Total.Memory.Rough()
 		}
 	}
 	cells := []any{id, cpu, memory, rtt, seen, pairs(e.Labels)}

@@ -78,7 +78,7 @@ func (p *program) pinTable(w io.Writer, wide bool, pins []api.Pin) {
 	}
 	row(w, "CID", "NAME", "SIZE", "SINCE", "BY")
 	for _, pin := range pins {
-		row(w, pin.CID, pin.Name, size(pin.Size), moment(pin.Since), pin.By)
+		row(w, pin.CID, pin.Name, pin.Size.Rough(), moment(pin.Since), pin.By)
 	}
 }
 

@@ -94,21 +94,6 @@ func oneLine(s string) string {
 	return strings.ReplaceAll(printable(strings.TrimRight(s, "\n")), "\n", " ")
 }
 
-// size is n to three digits.
-func size(n job.Bytes) string {
-	f, unit := float64(n), "B"
-	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if f < 1024 {
-			break
-		}
-		f, unit = f/1024, u
-	}
-	if unit == "B" || f >= 100 {
-		return fmt.Sprintf("%.0f %s", f, unit)
-	}
-	return fmt.Sprintf("%.1f %s", f, unit)
-}
-
 // many is a number of things.
 func many(n int, thing string) string {
 	if n == 1 {

@@ -50,6 +50,6 @@ func statusTable(w io.Writer, s api.NodeStatus) {
 	if u.Limit > 0 {
 		percent = int(float64(u.Used) / float64(u.Limit) * 100)
 	}
-	row(w, "Storage", fmt.Sprintf("%s of %s (%d %%); %s free on its disk", size(u.Used), size(u.Limit), percent, size(u.Free)))
-	row(w, "Pinned", fmt.Sprintf("%s, %s", many(u.Pins, "root"), size(u.Pinned)))
+	row(w, "Storage", fmt.Sprintf("%s of %s (%d %%); %s free on its disk", u.Used.Rough(), u.Limit.Rough(), percent, u.Free.Rough()))
+	row(w, "Pinned", fmt.Sprintf("%s, %s", many(u.Pins, "root"), u.Pinned.Rough()))
 }

@@ -197,7 +197,7 @@ func (p *program) send(ctx context.Context, client *api.Client, file jobFile) (a
 		if err != nil {
 			return api.Receipt{}, fmt.Errorf("add %s: %w", ref, err)
 		}
-		p.say("added %s (%s) as %s", ref, size(a.Size), a.CID)
+		p.say("added %s (%s) as %s", ref, a.Size.Rough(), a.CID)
 		added[ref], p.met = "ipfs://"+a.CID, true
 	}
 	submission := api.Submission{Spec: file.spec.Replace(added), Nonce: rand.Text()}

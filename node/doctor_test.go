@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/shoal-mesh/shoal/node/api"
+	"github.com/shoal-mesh/shoal/scheduler/job"
 )
 
 // doctor is the report of a running node, by the names of its checks.
@@ -147,7 +148,11 @@ func TestExamine(t *testing.T) {
 	finds(t, got, "home", api.OK, "not there yet")
 	finds(t, got, "api", api.Problem, taken.Addr().String(), "--api")
 	finds(t, got, "listen", api.Problem, port(taken), "--listen")
-	finds(t, got, "memory", api.Warning, "1024.0TiB", "--max-memory")
+	finds(t, got, "memory", api.Warning, "1024 TiB", "--max-memory")
+	amount := strings.Fields(got["memory"][0].Next)[5] // start the node with --max-memory N
+	if err := new(job.Bytes).UnmarshalText([]byte(amount)); err != nil {
+		t.Errorf("what it says to give with --max-memory is refused: %v", err)
+	}
 	if _, err := os.Stat(home); err == nil {
 		t.Error("it made the home")
 	}

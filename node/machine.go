@@ -133,7 +133,7 @@ func diskCheck(dir string) api.Check {
 		return api.Check{Name: "disk", About: at, Status: api.Problem, Message: err.Error(), Next: "mend the path of the home"}
 	}
 	free, total := job.Bytes(s.Bavail)*job.Bytes(s.Bsize), job.Bytes(s.Blocks)*job.Bytes(s.Bsize)
-	c := api.Check{Name: "disk", About: at, Status: api.OK, Message: fmt.Sprintf("%s free of %s", rough(free), rough(total))}
+	c := api.Check{Name: "disk", About: at, Status: api.OK, Message: fmt.Sprintf("%s free of %s", free.Rough(), total.Rough())}
 	kind, bad := fileSystems[int64(s.Type)]
 	switch {
 	case s.Flags&unix.ST_RDONLY != 0:
@@ -151,30 +151,20 @@ func diskCheck(dir string) api.Check {
 // memoryCheck is whether jobs may use what is there.
 func memoryCheck(cfg Config) api.Check {
 	total, limit := machineMemory(), cgroupMemory()
-	c := api.Check{Name: "memory", Status: api.OK, Message: fmt.Sprintf("jobs may use %s of %s; %s is available now", rough(cfg.MaxMemory), rough(total), rough(availableMemory()))}
+	c := api.Check{Name: "memory", Status: api.OK, Message: fmt.Sprintf("jobs may use %s of %s; %s is available now", cfg.MaxMemory.Rough(), total.Rough(), availableMemory().Rough())}
 	switch {
 	case limit > 0 && cfg.MaxMemory > limit:
-		c.Status, c.Message = api.Warning, fmt.Sprintf("jobs may use %s, and this process and its children are limited to %s by their cgroup", rough(cfg.MaxMemory), rough(limit))
-		c.Next = fmt.Sprintf("start the node with --max-memory %s or less", rough(limit/2))
+		c.Status, c.Message = api.Warning, fmt.Sprintf("jobs may use %s, and this process and its children are limited to %s by their cgroup", cfg.MaxMemory.Rough(), limit.Rough())
+		c.Next = fmt.Sprintf("start the node with --max-memory %s or less", halfOf(limit))
 	case cfg.MaxMemory > total:
-		c.Status, c.Message = api.Warning, fmt.Sprintf("jobs may use %s, and the machine has %s", rough(cfg.MaxMemory), rough(total))
-		c.Next = fmt.Sprintf("start the node with --max-memory %s or less", rough(total/2))
+		c.Status, c.Message = api.Warning, fmt.Sprintf("jobs may use %s, and the machine has %s", cfg.MaxMemory.Rough(), total.Rough())
+		c.Next = fmt.Sprintf("start the node with --max-memory %s or less", halfOf(total))
 	}
 	return c
 }
 
-// rough is n to three digits, in a form that flags take.
-func rough(n job.Bytes) string {
-	for _, u := range []struct {
-		name string
-		size job.Bytes
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= u.size {
-			return strconv.FormatFloat(float64(n)/float64(u.size), 'f', 1, 64) + u.name
-		}
-	}
-	return strconv.FormatInt(int64(n), 10) + "B"
-}
+// halfOf is an amount that a flag takes.
+func halfOf(n job.Bytes) job.Bytes { return n / 2 >> 20 << 20 }
 
 // machineMemory is the machine's memory.
 func machineMemory() job.Bytes {

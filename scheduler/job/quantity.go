@@ -1,6 +1,7 @@
 package job
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
@@ -66,6 +67,21 @@ func (n Bytes) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(n), 10)
+}
+
+// Rough is n to three digits or so, for people. It cannot be read back.
+func (n Bytes) Rough() string {
+	f, unit := float64(n), "B"
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if f < 1024 {
+			break
+		}
+		f, unit = f/1024, u
+	}
+	if unit == "B" || f >= 100 {
+		return fmt.Sprintf("%.0f %s", f, unit)
+	}
+	return fmt.Sprintf("%.1f %s", f, unit)
 }
 
 // MarshalText is String.

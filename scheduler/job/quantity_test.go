@@ -97,3 +97,14 @@ func TestQuantityForms(t *testing.T) {
 		}
 	})
 }
+
+func TestBytesForPeople(t *testing.T) {
+	for n, want := range map[Bytes]string{
+		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1 << 20: "1.0 MiB", 99<<20 + 900<<10: "99.9 MiB", 100 << 20: "100 MiB",
+		3 << 29: "1.5 GiB", 1 << 50: "1024 TiB",
+	} {
+		if got := n.Rough(); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
