@@ -54,7 +54,7 @@ func TestAnnounceAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.roots.put(ctx, c, PinInfo{}, false); err != nil {
+			if _, err := s.roots.put(ctx, c, PinInfo{}, false); err != nil {
 				t.Fatal(err)
 			}
 			return c

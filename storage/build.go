@@ -54,7 +54,7 @@ func (s *Store) build(ctx context.Context, p PinInfo, make func(*builder) (strin
 		if !named {
 			p.Name = nameFrom(name)
 		}
-		err = s.keep(ctx, nd, p, named)
+		_, err = s.keep(ctx, nd, p, named)
 	}
 	s.settle(ctx, dag, nd, err)
 	if err != nil {

@@ -19,7 +19,7 @@ func (p *aPeer) pinMany(t testing.TB, n int) {
 		if err := p.kubo.dag.Add(t.Context(), nd); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.keep(t.Context(), nd, PinInfo{Name: fmt.Sprint("file ", i), By: User}, false); err != nil {
+		if _, err := p.keep(t.Context(), nd, PinInfo{Name: fmt.Sprint("file ", i), By: User}, false); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -40,24 +40,22 @@ func (s *Store) Pin(ctx context.Context, ref, name string) (PinInfo, error) {
 	if !given && len(r.Path) > 0 {
 		name = nameFrom(r.Name())
 	}
-	if err := s.keep(ctx, nd, PinInfo{Name: name, By: User}, given); err != nil {
-		return PinInfo{}, err
-	}
-	return s.roots.get(ctx, nd.Cid())
+	return s.keep(ctx, nd, PinInfo{Name: name, By: User}, given)
 }
 
 // keep pins a root whose blocks are all on this disk, and has it announced. The
 // caller claims these blocks until keep has returned: from then on a collector
 // finds the root.
-func (s *Store) keep(ctx context.Context, nd ipld.Node, p PinInfo, named bool) error {
+func (s *Store) keep(ctx context.Context, nd ipld.Node, p PinInfo, named bool) (PinInfo, error) {
 	p.Since, p.Size = time.Now().UTC().Truncate(time.Second), sizeOf(nd)
-	if err := s.roots.put(ctx, nd.Cid(), p, named); err != nil {
-		return fmt.Errorf("pinning %s: %w", nd.Cid(), s.ended(ctx, err))
+	p, err := s.roots.put(ctx, nd.Cid(), p, named)
+	if err != nil {
+		return PinInfo{}, fmt.Errorf("pinning %s: %w", nd.Cid(), s.ended(ctx, err))
 	}
 	if !s.news.push(nd.Cid()) {
 		s.log.Debug("too many new roots to announce them one by one: the next round has this one") // see Run
 	}
-	return nil
+	return p, nil
 }
 
 // sizeOf is the size of all blocks of a tree, as its root claims.

@@ -56,11 +56,13 @@ func rootKey(c cid.Cid) datastore.Key {
 	return rootsPrefix.Child(dshelp.NewKeyFromBinary(c.Bytes()))
 }
 
-// put keeps a root. Of one that is kept already it changes what p says and the
-// old record does not: named tells that a person chose the name.
-func (r *roots) put(ctx context.Context, c cid.Cid, p PinInfo, named bool) error {
+// put keeps a root and returns its record. Of one that is kept already it changes
+// what p says and the old record does not: named tells that a person chose the
+// name.
+func (r *roots) put(ctx context.Context, c cid.Cid, p PinInfo, named bool) (PinInfo, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	p.CID = c.String()
 	if old, err := r.get(ctx, c); err == nil {
 		p.Since = old.Since
 		if old.Name != "" && !named {
@@ -70,16 +72,16 @@ func (r *roots) put(ctx context.Context, c cid.Cid, p PinInfo, named bool) error
 			p.By = User
 		}
 		if p.Since.Equal(old.Since) && p.Name == old.Name && p.By == old.By && p.Size == old.Size {
-			return nil
+			return p, nil
 		}
 	} else if !errors.Is(err, datastore.ErrNotFound) {
-		return err
+		return p, err
 	}
 	record, err := json.Marshal(p)
 	if err != nil {
-		return err
+		return p, err
 	}
-	return r.data.Put(ctx, rootKey(c), record)
+	return p, r.data.Put(ctx, rootKey(c), record)
 }
 
 // get is the record of a root, or datastore.ErrNotFound.
