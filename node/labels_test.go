@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -216,9 +217,13 @@ func TestJobWaitsForALabelThatIsSet(t *testing.T) {
 	}
 	sees(a, "")
 	sees(c, "")
-	s.Nonce += "again"
-	id = c.submit(s)
-	if j, err := c.Job(t.Context(), id); err != nil || j.State() != job.Waiting {
-		t.Errorf("without the label: %s, %v", j.State(), err)
-	}
+	// The scheduler hears of a peer's labels a moment after those who list peers.
+	eventually(t, "a job waits for the label again", func(ctx context.Context) bool {
+		s.Nonce = rand.Text()
+		j, err := c.Job(ctx, c.submit(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.State() == job.Waiting
+	})
 }
