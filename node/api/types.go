@@ -145,7 +145,7 @@ type TokenRequest struct {
 
 // PinRequest asks for a Pin.
 type PinRequest struct {
-	CID  string `json:"cid" minLength:"1" maxLength:"128"`
+	CID  string `json:"cid" minLength:"1" maxLength:"4096" doc:"A CID, or the path of something below one."`
 	Name string `json:"name,omitempty" maxLength:"255" doc:"A name for people; it replaces the one that the pin has."`
 }
 
