@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/multiformats/go-multistream"
 	"go.uber.org/zap"
 )
 
@@ -33,12 +34,46 @@ const (
 )
 
 // greet exchanges announcements with a connected peer. Failure is not news: the
-// connection's end, or a later greeting, tells.
-func (m *Mesh) greet(ctx context.Context, to peer.ID) {
+// connection's end, or a later greeting, tells. See meet.
+func (m *Mesh) greet(ctx context.Context, to peer.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	if err := m.hello(ctx, to, m.announcement()); err != nil {
+	err := m.hello(ctx, to, m.announcement())
+	if err != nil {
 		m.log.Debug("hello", zap.Stringer("peer", to), zap.Error(err))
+	}
+	return err
+}
+
+// When a connection is not followed by a hello: after awaitHello, and then after
+// twice that, and so on, this node says it, greetings times at most.
+const (
+	awaitHello = 500 * time.Millisecond
+	greetings  = 7
+)
+
+// meet sees to it that a hello follows a new connection, whichever side says it.
+// Who dialled begins. The other waits: when both dial at the same time, each may
+// see the connection first that the other made, and neither begins; and on a
+// machine that is overloaded a hello may run out of time.
+func (m *Mesh) meet(ctx context.Context, with peer.ID, dialled bool) {
+	if dialled && m.greet(ctx, with) == nil {
+		return
+	}
+	wait := awaitHello
+	for range greetings {
+		if !pause(ctx, wait) || m.host.Network().Connectedness(with) != network.Connected {
+			return
+		}
+		if _, here := m.roster.Get(with); here {
+			return
+		}
+		err := m.greet(ctx, with)
+		var other multistream.ErrNotSupported[protocol.ID]
+		if err == nil || errors.As(err, &other) {
+			return // what does not know this protocol is an IPFS node, and no peer
+		}
+		wait *= 2
 	}
 }
 

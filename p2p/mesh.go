@@ -231,16 +231,14 @@ func (m *Mesh) announcement() announcement {
 	}
 }
 
-// followConnections greets those that this node dialled (the dialled side waits
-// to be greeted, so that one exchange serves both) and notes those that are lost.
+// followConnections has this node meet those that it is connected to, and notes
+// those that are lost.
 func (m *Mesh) followConnections() {
 	for e := range m.conns.Out() {
 		c := e.(event.EvtPeerConnectednessChanged)
 		switch c.Connectedness {
 		case network.Connected:
-			if m.dialled(c.Peer) {
-				m.work.Go(func() { m.greet(m.ctx, c.Peer) })
-			}
+			m.work.Go(func() { m.meet(m.ctx, c.Peer, m.dialled(c.Peer)) })
 		case network.NotConnected:
 			select {
 			case m.lost <- c.Peer:

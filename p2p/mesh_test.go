@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/multiformats/go-multiaddr"
@@ -162,6 +163,25 @@ func TestHelloFillsBothRosters(t *testing.T) {
 	b.waitFor(t, "the new label", func(c Change) bool { return c.Peer.ID == a.id() && c.Peer.Labels["site"] == "roof" })
 	if err := a.Announce(map[string]string{"a b": ""}, nil); err == nil {
 		t.Error("an impossible label was announced")
+	}
+}
+
+// Of two that dial each other at the same time, each may take the other for the
+// one that begins; and a hello may run out of time.
+func TestHelloWithoutBeingGreeted(t *testing.T) {
+	m := start(t, Config{SwarmKey: testKey(t)})
+	h := insider(t, m)
+	asked := make(chan struct{}, greetings)
+	h.SetStreamHandler(helloProtocol, func(s network.Stream) {
+		s.Reset() // at first, as if there were no time
+		asked <- struct{}{}
+	})
+	for range 2 {
+		select {
+		case <-asked:
+		case <-deadline(t).Done():
+			t.Fatal("who dialled says no hello, and nobody does")
+		}
 	}
 }
 
